@@ -1,0 +1,129 @@
+"""``python -m millpond.serving.server``: serve one MLflow model folder until told to stop.
+
+Exit codes: 0 after a graceful stop, 1 when the model cannot be loaded or the port is taken.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import gc
+import logging
+import os
+import signal
+import socket
+import sys
+from pathlib import Path
+
+from granian.constants import HTTPModes, Interfaces
+from granian.server.embed import Server
+
+from millpond.model.errors import MillpondError
+from millpond.serving.server.app import Application, Limits
+from millpond.serving.server.dataplane import DataPlane
+from millpond.serving.server.metrics import Metrics
+from millpond.serving.server.model import load
+
+log = logging.getLogger("millpond.serving")
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Read the arguments, serve, and return the exit code."""
+    options = _parser().parse_args(argv)
+    logging.basicConfig(
+        level=os.environ.get("MILLPOND_LOG", "info").upper(),
+        format="%(asctime)s %(levelname)s %(message)s",
+        stream=sys.stderr,
+    )
+    for noisy in ("mlflow", "_granian", "asyncio"):
+        logging.getLogger(noisy).setLevel(logging.WARNING)
+    if not _free(options.host, options.port):
+        log.error("port %s of %s is taken", options.port, options.host)
+        return 1
+    try:
+        return asyncio.run(_serve(options))
+    except MillpondError as error:
+        log.error("%s%s", error.message, f" ({error.hint})" if error.hint else "")
+        return 1
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m millpond.serving.server", description=__doc__)
+    parser.add_argument("--model-dir", type=Path, required=True, help="MLflow model folder")
+    parser.add_argument("--name", required=True, help="the model's name in its paths")
+    parser.add_argument("--version", default="1", help="the version in its paths")
+    parser.add_argument("--host", default="127.0.0.1", help="address to listen on")
+    parser.add_argument("--port", type=int, required=True, help="port to listen on")
+    parser.add_argument("--threads", type=int, default=1, help="predictions at once")
+    parser.add_argument("--max-body", type=int, default=Limits.body, help="bytes of a request's body")
+    parser.add_argument("--max-waiting", type=int, default=Limits.waiting, help="requests kept waiting")
+    parser.add_argument("--body-timeout", type=float, default=Limits.seconds, help="seconds to send a body")
+    parser.add_argument("--grace", type=float, default=30.0, help="seconds to finish requests after a stop")
+    return parser
+
+
+async def _serve(options: argparse.Namespace) -> int:
+    plane = DataPlane(options.name, options.version)
+    metrics = Metrics(options.name, options.version)
+    limits = Limits(options.max_body, options.body_timeout, options.max_waiting)
+    application = Application(plane, metrics, limits, options.threads)
+    server = Server(
+        application,
+        address=options.host,
+        port=options.port,
+        interface=Interfaces.RSGI,
+        http=HTTPModes.http1,
+        websockets=False,
+        backlog=1024,
+        backpressure=options.max_waiting + 1000,
+        log_enabled=False,
+    )
+    loop = asyncio.get_running_loop()
+
+    def stop() -> None:
+        server.stop()
+        loop.call_later(options.grace, os._exit, 0)
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop)
+    serving = loop.create_task(server.serve())
+    loading = loop.create_task(_load(application, plane, options))
+    await asyncio.wait({serving, loading}, return_when=asyncio.FIRST_COMPLETED)
+    try:
+        if not serving.done():
+            await loading
+        await serving
+    finally:
+        server.stop()
+        application.pool.shutdown(wait=False, cancel_futures=True)
+    return 0
+
+
+async def _load(application: Application, plane: DataPlane, options: argparse.Namespace) -> None:
+    loop = asyncio.get_running_loop()
+    model = await loop.run_in_executor(application.pool, load, options.model_dir, plane.name, plane.version)
+    gc.collect()
+    gc.freeze()  # what is loaded stays: the collector need not walk it at every turn
+    plane.model = model
+    application.metrics.load_seconds.set(model.load_seconds)
+    application.metrics.ready.set(1)
+    at = f"http://{options.host}:{options.port}/v2/models/{plane.name}"
+    log.info(
+        "model %s version %s is ready after %.1f s at %s", plane.name, plane.version, model.load_seconds, at
+    )
+
+
+def _free(host: str, port: int) -> bool:
+    """Whether the port can be had; the server's own socket would share it with another server's."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError:
+            return False
+    return True
+
+
+if __name__ == "__main__":
+    sys.exit(main())

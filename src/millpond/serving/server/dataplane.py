@@ -1,0 +1,85 @@
+"""The protocols' common part: which models there are, whether they are ready, what they answer."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from millpond import __version__
+from millpond.serving.server.errors import InvalidRequest, NotReady, UnknownModel, UnknownVersion
+from millpond.serving.server.model import Model
+from millpond.serving.server.tensors import Prediction, Request
+
+
+class DataPlane:
+    """One model under its name, from before it is loaded until the process ends."""
+
+    def __init__(self, name: str, version: str) -> None:
+        self.name = name
+        self.version = version
+        self.model: Model | None = None
+
+    @property
+    def ready(self) -> bool:
+        """Whether the model is loaded and warmed up."""
+        return self.model is not None
+
+    def check(self, name: str, version: str | None = None) -> None:
+        """Refuse another model's name or another version.
+
+        Raises:
+            UnknownModel, UnknownVersion: this process serves one revision of one model.
+        """
+        if name != self.name:
+            raise UnknownModel(name, self.name)
+        if version is not None and version != self.version:
+            raise UnknownVersion(name, version, self.version)
+
+    def loaded(self) -> Model:
+        """The model.
+
+        Raises:
+            NotReady: it is still loading.
+        """
+        if self.model is None:
+            raise NotReady(self.name)
+        return self.model
+
+    def infer(self, request: Request) -> Prediction:
+        """Predict, and keep the outputs that were asked for.
+
+        Raises:
+            RequestError: see `Model.answer`; an output that the model does not have.
+        """
+        prediction = self.loaded().answer(request)
+        if request.outputs is not None:
+            by_name = {output.name: output for output in prediction.outputs}
+            for name in request.outputs:
+                if name not in by_name:
+                    raise InvalidRequest(
+                        f"unknown output {name}", hint=f"the model gives {', '.join(by_name)}"
+                    )
+            prediction.outputs = [by_name[name] for name in request.outputs]
+        return prediction
+
+    def server_metadata(self) -> dict[str, Any]:
+        """The server, as the protocol describes one."""
+        return {"name": "millpond", "version": __version__, "extensions": []}
+
+    def model_metadata(self) -> dict[str, Any]:
+        """The model's inputs and outputs, from its signature."""
+        signature = self.loaded().signature
+        return {
+            "name": self.name,
+            "versions": [self.version],
+            "platform": "mlflow",
+            "inputs": [field.metadata() for field in signature.inputs],
+            "outputs": [field.metadata() for field in signature.outputs],
+            "parameters": {"content_type": self.content_type()},
+        }
+
+    def content_type(self) -> str | None:
+        """The request-level content type that fits the model's signature."""
+        signature = self.loaded().signature
+        if not signature.known:
+            return None
+        return "np" if signature.tensors else "pd"
