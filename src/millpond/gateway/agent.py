@@ -1,0 +1,126 @@
+"""The agent behind Envoy: ``python -m millpond.gateway.agent {prepare,run} --data DIR --port PORT``.
+
+``prepare`` writes the files that Envoy starts with (``DIR/envoy.json``); ``run`` serves the REST interface on
+the loopback address, and the sign-in checks and pages on a unix socket that only this user can open. Secrets
+come by environment: ``MILLPOND_GATEWAY_TOKEN``, ``MILLPOND_GATEWAY_USER``, ``MILLPOND_GATEWAY_PASSWORD``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import logging
+import os
+import socket
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import uvicorn
+
+from millpond.gateway import api, settings, web
+from millpond.gateway.access import Doorkeeper
+from millpond.gateway.envoy import Publisher
+from millpond.gateway.sessions import Sessions
+from millpond.model.errors import MillpondError
+
+_ROUTES_FILE = "routes.json"
+_SESSIONS_FILE = "sessions.json"
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one of the two commands; returns the exit code."""
+    parser = argparse.ArgumentParser(prog="millpond.gateway.agent", description="The agent behind Envoy")
+    parser.add_argument("command", choices=["prepare", "run"])
+    parser.add_argument("--data", type=Path, required=True, help="folder for state and Envoy's files")
+    parser.add_argument("--port", type=int, required=True, help="public port of the gateway")
+    parser.add_argument("--api-port", type=int, default=0, help="loopback port of the REST interface")
+    parser.add_argument(
+        "--access-log", action="store_true", help="one JSON line per request on Envoy's stdout"
+    )
+    arguments = parser.parse_args(argv)
+    logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(levelname)s %(message)s")
+    os.umask(0o077)
+    try:
+        site = settings.site(arguments.data.absolute(), arguments.port, access_log=arguments.access_log)
+        publisher = Publisher(site)
+        routes = arguments.data.absolute() / _ROUTES_FILE
+        if arguments.command == "prepare":
+            publisher.prepare(arguments.data.absolute(), api.load_table(routes))
+            return 0
+        credentials = settings.credentials(os.environ)
+        token = settings.required(os.environ, "MILLPOND_GATEWAY_TOKEN")
+        sessions = Sessions(arguments.data.absolute() / _SESSIONS_FILE, credentials)
+        doorkeeper = Doorkeeper(site, sessions, credentials)
+        with _listen(arguments.api_port) as public, _listen_privately(Path(site.agent_socket)) as private:
+            asyncio.run(_serve(routes, publisher, doorkeeper, token, public, private))
+    except MillpondError as error:
+        sys.stderr.write(f"{error.message}\n" + (f"  {error.hint}\n" if error.hint else ""))
+        return 1
+    except OSError as error:
+        sys.stderr.write(f"the gateway's agent cannot run: {error}\n")
+        return 1
+    return 0
+
+
+def _listen(port: int) -> socket.socket:
+    public = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    public.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    public.bind(("127.0.0.1", port))
+    return public
+
+
+@contextmanager
+def _listen_privately(path: Path) -> Iterator[socket.socket]:
+    path.unlink(missing_ok=True)
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as private:
+        private.bind(str(path))
+        path.chmod(0o600)
+        yield private
+    path.unlink(missing_ok=True)
+
+
+async def _serve(
+    routes: Path,
+    publisher: Publisher,
+    doorkeeper: Doorkeeper,
+    token: str,
+    public: socket.socket,
+    private: socket.socket,
+) -> None:
+    registry = api.Registry(routes, publisher, doorkeeper)
+    publisher.seed(registry.table)
+    rest = api.application(registry, publisher, doorkeeper, token)
+    behind_envoy = web.application(doorkeeper)
+
+    async def by_socket(scope: web.Scope, receive: web.Receive, send: web.Send) -> None:
+        server = scope.get("server")
+        if server and server[1] is not None:
+            await rest(scope, receive, send)
+        else:
+            await behind_envoy(scope, receive, send)
+
+    server = uvicorn.Server(
+        uvicorn.Config(
+            by_socket,
+            loop="asyncio",
+            http="h11",
+            ws="none",
+            lifespan="off",
+            log_config=None,
+            log_level="warning",
+            access_log=False,
+            server_header=False,
+            date_header=False,
+            proxy_headers=False,
+            # Longer than Envoy keeps its connections to the agent.
+            timeout_keep_alive=60,
+            timeout_graceful_shutdown=2,
+        )
+    )
+    await server.serve(sockets=[public, private])
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,196 @@
+"""Telling Envoy, and knowing that it heard: writes what it watches and asks its admin interface what it took.
+
+New clusters come first, then the routes move, then the old clusters go, and each step waits until Envoy
+serves it. When Envoy refuses a step, everything goes back to what was.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import http.client
+import json
+import re
+import socket
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from millpond.gateway import pages, store, xds
+from millpond.gateway.routes import LANDING_HOST, RouteTable
+from millpond.model.errors import MillpondError
+
+_STATS = {
+    "cds": "cluster_manager.cds",
+    "rds": f"http.{xds.STAT_PREFIX}.rds.{xds.ROUTE_TABLE}",
+}
+_LINE = re.compile(r"(?P<name>\S+): \"?(?P<value>[^\"\n]*)\"?")
+
+
+class EnvoyRefusedError(MillpondError):
+    """Envoy did not take the configuration; what it served before, it still serves."""
+
+
+class EnvoyAwayError(MillpondError):
+    """Envoy is not there to be asked; nothing was changed."""
+
+
+class _Connection(http.client.HTTPConnection):
+    def __init__(self, path: str) -> None:
+        super().__init__("envoy", timeout=2)
+        self._path = path
+
+    def connect(self) -> None:
+        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.sock.settimeout(self.timeout)
+        self.sock.connect(self._path)
+
+
+class Publisher:
+    """Keeps Envoy's files in step with a route table.
+
+    Args:
+        site: where the files and Envoy's admin socket are.
+        patience: seconds in which Envoy has to be there, and to take a step.
+    """
+
+    def __init__(self, site: xds.Site, patience: float = 10.0) -> None:
+        self._site = site
+        self._patience = patience
+
+    def prepare(self, folder: Path, table: RouteTable) -> Path:
+        """Write all that Envoy starts with; returns the bootstrap file."""
+        if not asyncio.run(self.ready()):  # a running Envoy keeps its listener, which no route changes
+            self._write("lds", [xds.listener(self._site, pages.not_answering())])
+        self.seed(table)
+        path = folder / "envoy.json"
+        store.write(path, xds.bootstrap(self._site))
+        return path
+
+    def seed(self, table: RouteTable) -> None:
+        """Bring the files in step without asking Envoy, which may not be running yet."""
+        self._write("cds", xds.clusters(table))
+        self._write("rds", [self._routes(table)])
+
+    async def ready(self) -> bool:
+        """Whether Envoy serves."""
+        try:
+            return await asyncio.to_thread(self._get, "/ready") == "LIVE\n"
+        except (OSError, http.client.HTTPException):
+            return False
+
+    async def publish(self, before: RouteTable, after: RouteTable) -> None:
+        """Move Envoy from one table to the other; returns when it serves the new one.
+
+        Raises:
+            EnvoyAwayError: it does not answer; the files are as they were.
+            EnvoyRefusedError: it said no, and why; it serves the old table.
+        """
+        deadline = time.monotonic() + self._patience
+        while not await self.ready():
+            if time.monotonic() > deadline:
+                raise EnvoyAwayError("Envoy is not running, so no route was changed", hint="millpond status")
+            await asyncio.sleep(0.05)
+        try:
+            await self._step("cds", xds.clusters(before, after))
+            await self._step("rds", [self._routes(after)])
+            await self._step("cds", xds.clusters(after))
+        except MillpondError:
+            self.seed(before)
+            raise
+
+    def _routes(self, table: RouteTable) -> xds.Json:
+        places = [
+            pages.Place(next((route.title for route in paths.values() if route.title), host), url, True)
+            for host, paths in table.hosts().items()
+            for url in [self._site.origin(host)]
+            if host != LANDING_HOST
+        ]
+        return xds.route_table(self._site, table, pages.unknown_host(places))
+
+    def _path(self, kind: str) -> Path:
+        return Path(self._site.xds) / kind / f"{kind}.json"
+
+    def _write(self, kind: str, resources: list[xds.Json]) -> str | None:
+        """Write a file if it says something new; its version, or None when it was so already."""
+        path = self._path(kind)
+        try:
+            if json.loads(path.read_text(encoding="utf-8")).get("resources") == resources:
+                return None
+        except (OSError, ValueError, AttributeError):
+            pass
+        version = str(time.time_ns())
+        store.write(path, xds.response(version, resources))
+        return version
+
+    async def _step(self, kind: str, resources: list[xds.Json]) -> None:
+        refused = (await self._state(kind))[1]
+        version = self._write(kind, resources)
+        if version is None:
+            version = str(json.loads(self._path(kind).read_text(encoding="utf-8"))["version_info"])
+        deadline = time.monotonic() + self._patience
+        pause = 0.002
+        while True:
+            serves, refusals = await self._state(kind)
+            if serves == version:
+                return
+            if refusals > refused or time.monotonic() > deadline:
+                reason = await self._reason(kind, resources)
+                raise EnvoyRefusedError(
+                    f"Envoy refused the new routes: {reason}", hint="what it served before, it still serves"
+                )
+            await asyncio.sleep(pause)
+            pause = min(0.05, pause * 1.5)
+
+    async def _state(self, kind: str) -> tuple[str, int]:
+        """The version that Envoy serves, and how often it refused or failed."""
+        stat = _STATS[kind]
+        try:
+            text = await asyncio.to_thread(
+                self._get, f"/stats?filter=^{re.escape(stat)}\\.(version_text|update_)"
+            )
+        except (OSError, http.client.HTTPException) as error:
+            raise EnvoyAwayError(
+                "Envoy stopped while it was given new routes", hint="millpond status"
+            ) from error
+        found = {match["name"].removeprefix(stat + "."): match["value"] for match in _LINE.finditer(text)}
+        bad = int(found.get("update_rejected", 0)) + int(found.get("update_failure", 0))
+        return found.get("version_text", ""), bad
+
+    def _get(self, path: str) -> str:
+        connection = _Connection(self._site.admin_socket)
+        try:
+            connection.request("GET", path)
+            return connection.getresponse().read().decode()
+        finally:
+            connection.close()
+
+    async def _reason(self, kind: str, resources: list[xds.Json]) -> str:
+        """Why, in Envoy's words: its admin interface does not keep them, so another Envoy judges the same."""
+        untyped: list[dict[str, Any]] = [
+            {key: value for key, value in item.items() if key != "@type"} for item in resources
+        ]
+        if kind == "cds":
+            static: xds.Json = {"clusters": untyped}
+        else:
+            manager = xds.listener(self._site, "")
+            http_manager = manager["filter_chains"][0]["filters"][0]["typed_config"]
+            del http_manager["rds"]
+            http_manager["route_config"] = {**untyped[0], "validate_clusters": False}
+            boot = xds.bootstrap(self._site)
+            del manager["@type"]
+            static = {"listeners": [manager], "clusters": boot["static_resources"]["clusters"]}
+        envoy = Path(sys.executable).with_name("envoy")
+        if not envoy.exists():
+            return "its log has the reason"
+        trial = Path(self._site.xds).with_name("refused.json")
+        store.write(trial, {"static_resources": static})
+        process = await asyncio.create_subprocess_exec(
+            *(str(envoy), "--mode", "validate", "-c", str(trial), "-l", "off"),
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+        )
+        out, _ = await process.communicate()
+        trial.unlink()
+        lines = [line.strip() for line in out.decode("utf-8", "replace").splitlines() if line.strip()]
+        return lines[-1][:500] if lines and process.returncode else "its log has the reason"

@@ -1,0 +1,95 @@
+"""What the agent is told when it starts: places and ports by argument, secrets by environment."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import socket
+import stat
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from millpond.gateway.xds import Site
+from millpond.model.errors import MillpondError
+
+_LONGEST_SOCKET = 100
+"""Bytes of a unix socket's path that both Linux (108) and macOS (104) take."""
+
+
+@dataclass(frozen=True)
+class Credentials:
+    """The platform's own user."""
+
+    user: str
+    password: str = field(repr=False)
+
+
+def credentials(environment: Mapping[str, str]) -> Credentials:
+    """``MILLPOND_GATEWAY_USER`` and ``MILLPOND_GATEWAY_PASSWORD``.
+
+    Raises:
+        MillpondError: one of them is missing or empty.
+    """
+    return Credentials(
+        required(environment, "MILLPOND_GATEWAY_USER"), required(environment, "MILLPOND_GATEWAY_PASSWORD")
+    )
+
+
+def required(environment: Mapping[str, str], name: str) -> str:
+    """The value of a variable that the agent cannot do without.
+
+    Raises:
+        MillpondError: it is missing or empty.
+    """
+    value = environment.get(name, "")
+    if not value:
+        raise MillpondError(f"the gateway has no {name}", hint=f"set {name} in the environment")
+    return value
+
+
+def site(data: Path, port: int, *, access_log: bool) -> Site:
+    """Where the gateway's parts are; makes the folders, open to their owner alone.
+
+    Raises:
+        MillpondError: the folder for the sockets belongs to somebody else.
+    """
+    data.mkdir(parents=True, exist_ok=True, mode=0o700)
+    data.chmod(0o700)
+    for kind in ("lds", "cds", "rds"):
+        (data / "xds" / kind).mkdir(parents=True, exist_ok=True)
+    sockets = _socket_folder(data)
+    return Site(
+        port=port,
+        xds=str(data / "xds"),
+        agent_socket=str(sockets / "agent.sock"),
+        admin_socket=str(sockets / "admin.sock"),
+        ipv6=_has_ipv6(port),
+        access_log=access_log,
+    )
+
+
+def _socket_folder(data: Path) -> Path:
+    if len(os.fsencode(data / "agent.sock")) <= _LONGEST_SOCKET:
+        return data
+    name = hashlib.sha256(os.fsencode(data.resolve())).hexdigest()[:16]
+    folder = Path(tempfile.gettempdir()) / f"millpond-gateway-{os.getuid()}-{name}"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    found = folder.lstat()
+    if found.st_uid != os.getuid() or not stat.S_ISDIR(found.st_mode) or stat.S_IMODE(found.st_mode) != 0o700:
+        raise MillpondError(
+            f"the gateway's socket folder {folder} is not this user's alone", hint="remove it"
+        )
+    return folder
+
+
+def _has_ipv6(port: int) -> bool:
+    """Whether ``[::1]:port`` can be bound; where it cannot, the gateway does without."""
+    try:
+        with socket.socket(socket.AF_INET6, socket.SOCK_STREAM) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(("::1", port))
+    except OSError:
+        return False
+    return True
