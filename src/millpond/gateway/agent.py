@@ -1,20 +1,23 @@
 """The agent behind Envoy: ``python -m millpond.gateway.agent {prepare,run} --data DIR --port PORT``.
 
-``prepare`` writes the files that Envoy starts with (``DIR/envoy.json``); ``run`` serves the REST interface on
-the loopback address, and the sign-in checks and pages on a unix socket that only this user can open. Secrets
-come by environment: ``MILLPOND_GATEWAY_TOKEN``, ``MILLPOND_GATEWAY_USER``, ``MILLPOND_GATEWAY_PASSWORD``.
+``prepare`` writes the files that Envoy starts with (``DIR/envoy.json``). ``run`` does so too and then serves
+the REST interface on the loopback address (``/alive`` when Envoy can be started, ``/ready`` when Envoy serves),
+and the sign-in checks and pages on a unix socket that only this user can open. Either half may stop and start
+again at any time; stopped after Envoy, the agent leaves no socket behind. Secrets come by environment:
+``MILLPOND_GATEWAY_TOKEN``, ``MILLPOND_GATEWAY_USER``, ``MILLPOND_GATEWAY_PASSWORD``.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import logging
 import os
+import signal
 import socket
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 
 import uvicorn
@@ -23,6 +26,7 @@ from millpond.gateway import api, settings, web
 from millpond.gateway.access import Doorkeeper
 from millpond.gateway.envoy import Publisher
 from millpond.gateway.sessions import Sessions
+from millpond.gateway.xds import Site
 from millpond.model.errors import MillpondError
 
 _ROUTES_FILE = "routes.json"
@@ -46,8 +50,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         site = settings.site(arguments.data.absolute(), arguments.port, access_log=arguments.access_log)
         publisher = Publisher(site)
         routes = arguments.data.absolute() / _ROUTES_FILE
+        publisher.prepare(arguments.data.absolute(), api.load_table(routes))
         if arguments.command == "prepare":
-            publisher.prepare(arguments.data.absolute(), api.load_table(routes))
             return 0
         credentials = settings.credentials(os.environ)
         token = settings.required(os.environ, "MILLPOND_GATEWAY_TOKEN")
@@ -55,6 +59,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         doorkeeper = Doorkeeper(site, sessions, credentials)
         with _listen(arguments.api_port) as public, _listen_privately(Path(site.agent_socket)) as private:
             asyncio.run(_serve(routes, publisher, doorkeeper, token, public, private))
+        if not asyncio.run(publisher.ready()):
+            _tidy(site, arguments.data.absolute())
     except MillpondError as error:
         sys.stderr.write(f"{error.message}\n" + (f"  {error.hint}\n" if error.hint else ""))
         return 1
@@ -71,7 +77,7 @@ def _listen(port: int) -> socket.socket:
     return public
 
 
-@contextmanager
+@contextlib.contextmanager
 def _listen_privately(path: Path) -> Iterator[socket.socket]:
     path.unlink(missing_ok=True)
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as private:
@@ -79,6 +85,15 @@ def _listen_privately(path: Path) -> Iterator[socket.socket]:
         path.chmod(0o600)
         yield private
     path.unlink(missing_ok=True)
+
+
+def _tidy(site: Site, data: Path) -> None:
+    """Remove what Envoy leaves of its admin socket, and the sockets' folder where it is not the data's."""
+    admin = Path(site.admin_socket)
+    with contextlib.suppress(OSError):
+        admin.unlink()
+        if admin.parent != data:
+            admin.parent.rmdir()
 
 
 async def _serve(
@@ -90,7 +105,6 @@ async def _serve(
     private: socket.socket,
 ) -> None:
     registry = api.Registry(routes, publisher, doorkeeper)
-    publisher.seed(registry.table)
     rest = api.application(registry, publisher, doorkeeper, token)
     behind_envoy = web.application(doorkeeper)
 
@@ -119,6 +133,9 @@ async def _serve(
             timeout_graceful_shutdown=2,
         )
     )
+    # uvicorn raises the signal again when it is done, which would skip the tidying up.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, server.handle_exit)
     await server.serve(sockets=[public, private])
 
 

@@ -75,7 +75,7 @@ def load_table(path: Path) -> RouteTable:
 
 
 def application(registry: Registry, publisher: Publisher, doorkeeper: Doorkeeper, token: str) -> Starlette:
-    """The REST interface as an ASGI application; all but the readiness asks for the bearer token."""
+    """The REST interface as an ASGI application; all but the health checks ask for the bearer token."""
     expected = hashlib.sha256(f"Bearer {token}".encode()).digest()
 
     def refused(request: Request) -> Response | None:
@@ -89,6 +89,9 @@ def application(registry: Registry, publisher: Publisher, doorkeeper: Doorkeeper
     async def ready(request: Request) -> Response:
         serves = await publisher.ready()
         return JSONResponse({"ready": serves}, status_code=200 if serves else 503)
+
+    async def alive(request: Request) -> Response:
+        return JSONResponse({"alive": True})
 
     async def listing(request: Request) -> Response:
         return refused(request) or JSONResponse(_listing(registry.table, doorkeeper))
@@ -111,6 +114,7 @@ def application(registry: Registry, publisher: Publisher, doorkeeper: Doorkeeper
 
     return Starlette(
         routes=[
+            Endpoint("/alive", alive),
             Endpoint("/ready", ready),
             Endpoint("/routes", listing),
             Endpoint("/routes/{owner}", owner, methods=["PUT", "DELETE"]),

@@ -186,11 +186,13 @@ class Publisher:
         trial = Path(self._site.xds).with_name("refused.json")
         store.write(trial, {"static_resources": static})
         process = await asyncio.create_subprocess_exec(
-            *(str(envoy), "--mode", "validate", "-c", str(trial), "-l", "off"),
+            *(str(envoy), "--mode", "validate", "-c", str(trial), "-l", "critical"),
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,
         )
         out, _ = await process.communicate()
         trial.unlink()
         lines = [line.strip() for line in out.decode("utf-8", "replace").splitlines() if line.strip()]
-        return lines[-1][:500] if lines and process.returncode else "its log has the reason"
+        if not lines or not process.returncode:
+            return "its log has the reason"
+        return lines[-1].rpartition(f"{trial}': ")[2][:500]

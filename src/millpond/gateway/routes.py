@@ -6,6 +6,7 @@ handed to another gateway. A route is refused as a whole, with the reason in its
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -176,7 +177,7 @@ def _upstream(item: object, at: str) -> Upstream:
     found = _mapping(item, at, ("address", "weight", "protocol"))
     address = found.get("address")
     match = _ADDRESS.fullmatch(address) if isinstance(address, str) else None
-    if not isinstance(address, str) or match is None or not 0 < int(match["port"]) < 65536:
+    if not isinstance(address, str) or match is None or not _possible(match["host"], int(match["port"])):
         raise RouteError(f"{at}: {address!r} is not an address", hint="write it as 127.0.0.1:5000")
     weight = found.get("weight", 100)
     if not isinstance(weight, int) or isinstance(weight, bool) or not 0 <= weight <= 1_000_000:
@@ -185,6 +186,15 @@ def _upstream(item: object, at: str) -> Upstream:
     if protocol not in PROTOCOLS:
         raise RouteError(f"{at}: unknown protocol {protocol!r}", hint=did_you_mean(str(protocol), PROTOCOLS))
     return Upstream(address, weight, str(protocol))
+
+
+def _possible(host: str, port: int) -> bool:
+    if host.startswith("["):
+        try:
+            ipaddress.IPv6Address(host.strip("[]"))
+        except ValueError:
+            return False
+    return 0 < port < 65536
 
 
 def _headers(found: object, at: str) -> dict[str, str]:

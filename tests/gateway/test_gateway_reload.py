@@ -1,0 +1,170 @@
+"""Routes change while requests run; either half of the gateway may go and come back."""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+import time
+
+import pytest
+import requests
+from millpond_gateway import PASSWORD, USER, Gateway, Upstream
+
+from millpond.gateway.client import GatewayError
+
+
+def route(host: str, *addresses: str, **more: object) -> dict[str, object]:
+    upstreams = [{"address": address} for address in addresses]
+    return {"host": host, "upstreams": upstreams, "sign_in": False, **more}
+
+
+def test_twenty_reloads_lose_no_request(
+    gateway: Gateway, upstream: Upstream, second_upstream: Upstream
+) -> None:
+    gateway.client.put_routes("flights", [route("flights", upstream.address)])
+    stop = threading.Event()
+    failures: list[str] = []
+    answers: list[str] = []
+
+    def ask() -> None:
+        with requests.Session() as session:
+            while not stop.is_set():
+                try:
+                    found = gateway.request("flights", "/predict", "POST", data=b"{}", session=session)
+                    if found.status_code != 200:
+                        failures.append(f"{found.status_code} {found.text[:200]}")
+                    else:
+                        answers.append(found.json()["upstream"])
+                except requests.RequestException as error:
+                    failures.append(repr(error))
+
+    askers = [threading.Thread(target=ask) for _ in range(4)]
+    for asker in askers:
+        asker.start()
+    longest = 0.0
+    try:
+        for turn in range(20):
+            address = (second_upstream if turn % 2 == 0 else upstream).address
+            before = time.monotonic()
+            gateway.client.put_routes("flights", [route("flights", address)])
+            longest = max(longest, time.monotonic() - before)
+            # From the moment the call returns, the new upstream answers.
+            name = "second" if turn % 2 == 0 else "first"
+            assert gateway.request("flights").json()["upstream"] == name
+    finally:
+        stop.set()
+        for asker in askers:
+            asker.join()
+    assert failures == []
+    assert {"first", "second"} <= set(answers)
+    assert longest < 0.5
+
+
+def test_a_request_outlives_its_route(gateway: Gateway, upstream: Upstream) -> None:
+    gateway.client.put_routes("slow", [route("slow", upstream.address)])
+    found: list[int] = []
+    asker = threading.Thread(target=lambda: found.append(gateway.request("slow", "/slow").status_code))
+    asker.start()
+    time.sleep(0.3)  # it has to be under way; the upstream answers after a second
+    gateway.client.delete_routes("slow")
+    assert gateway.request("slow").status_code == 404
+    asker.join()
+    assert found == [200]
+
+
+def test_the_same_routes_again_change_nothing(gateway: Gateway, upstream: Upstream) -> None:
+    gateway.client.put_routes("x", [route("x", upstream.address)])
+    file = gateway.folder / "data/xds/rds/rds.json"
+    before = file.stat().st_mtime_ns
+    gateway.client.put_routes("x", [route("x", upstream.address)])
+    assert file.stat().st_mtime_ns == before
+
+
+@pytest.mark.slow
+def test_what_envoy_refuses_changes_nothing_and_says_why(gateway: Gateway, upstream: Upstream) -> None:
+    gateway.client.put_routes("good", [route("good", upstream.address)])
+    many = [
+        {"address": f"127.0.0.1:{20000 + turn}", "weight": 1_000_000} for turn in range(4300)
+    ]  # more weight in all than Envoy can hold
+    with pytest.raises(GatewayError, match=r"Envoy refused the new routes: The sum of weights") as refusal:
+        gateway.client.put_routes("heavy", [{"host": "heavy", "upstreams": many, "sign_in": False}])
+    assert refusal.value.status == 422
+    assert gateway.request("good").status_code == 200
+    assert gateway.request("heavy").status_code == 404
+    assert list(gateway.client.routes()) == ["good"]
+    assert "heavy" not in (gateway.folder / "data/routes.json").read_text()
+    gateway.client.put_routes("next", [route("next", upstream.address)])
+    assert gateway.request("next").status_code == 200
+
+
+@pytest.mark.slow
+def test_without_the_agent_open_routes_go_on_and_the_others_are_shut(
+    own_gateway: Gateway, upstream: Upstream
+) -> None:
+    gateway = own_gateway
+    gateway.client.put_routes(
+        "both", [route("open", upstream.address), route("shut", upstream.address, sign_in=True)]
+    )
+    assert gateway.request("shut", auth=(USER, PASSWORD)).status_code == 200
+    gateway.kill("agent")
+    assert gateway.request("open").status_code == 200
+    shut = gateway.request("shut", auth=(USER, PASSWORD))
+    assert shut.status_code == 503
+    assert "millpond status" in shut.text
+    gateway.start_agent()
+    assert gateway.request("shut", auth=(USER, PASSWORD)).status_code == 200
+    assert list(gateway.client.routes()) == ["both"]
+
+
+@pytest.mark.slow
+def test_routes_outlive_both_halves(own_gateway: Gateway, upstream: Upstream) -> None:
+    gateway = own_gateway
+    gateway.client.put_routes("kept", [route("kept", upstream.address)])
+    gateway.kill("envoy")
+    gateway.start_envoy()
+    gateway.wait()
+    assert gateway.request("kept").status_code == 200
+    gateway.kill("agent")
+    gateway.kill("envoy")
+    gateway.start()
+    assert gateway.request("kept").status_code == 200
+    gateway.client.put_routes("more", [route("more", upstream.address)])
+    assert gateway.request("more").status_code == 200
+
+
+@pytest.mark.slow
+def test_without_envoy_a_change_is_refused(own_gateway: Gateway, upstream: Upstream) -> None:
+    own_gateway.kill("envoy")
+    with pytest.raises(GatewayError, match="Envoy is not running") as refusal:
+        own_gateway.client.put_routes("x", [route("x", upstream.address)])
+    assert refusal.value.status == 503
+    assert own_gateway.client.routes() == {}
+
+
+@pytest.mark.slow
+def test_preparing_again_leaves_a_running_gateway_alone(own_gateway: Gateway, upstream: Upstream) -> None:
+    gateway = own_gateway
+    gateway.client.put_routes("kept", [route("kept", upstream.address)])
+    listener = (gateway.folder / "data/xds/lds/lds.json").read_text()
+    gateway.prepare()
+    assert (gateway.folder / "data/xds/lds/lds.json").read_text() == listener
+    assert gateway.request("kept").status_code == 200
+
+
+@pytest.mark.slow
+def test_a_long_path_moves_the_sockets_aside(gateway_python, tmp_path, upstream: Upstream) -> None:
+    folder = tmp_path / ("long-" * 20)
+    folder.mkdir()
+    gateway = Gateway(gateway_python, folder)
+    try:
+        gateway.start()
+        gateway.client.put_routes("x", [route("x", upstream.address, sign_in=True)])
+        assert gateway.request("x", auth=(USER, PASSWORD)).status_code == 200
+        boot = json.loads((folder / "data/envoy.json").read_text())
+        socket = boot["admin"]["address"]["pipe"]["path"]
+        assert len(socket) <= 100
+        assert os.stat(os.path.dirname(socket)).st_mode & 0o777 == 0o700
+    finally:
+        gateway.stop()
+    assert not os.path.exists(os.path.dirname(socket))
