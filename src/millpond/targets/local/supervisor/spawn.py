@@ -22,6 +22,7 @@ from typing import Any, NamedTuple
 
 from millpond.model.errors import MillpondError
 from millpond.targets.local.supervisor import logs
+from millpond.targets.local.supervisor.processes import Leader, group_alive, signal_group, started
 
 INHERITED = (
     "PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "TMPDIR",
@@ -219,6 +220,7 @@ async def run_job(spec: JobSpec) -> JobResult:
             )
         except OSError as error:
             raise MillpondError(f"{spec.name}: cannot start {command[0]}: {error.strerror}") from None
+        leader = Leader(spec.name, process.pid, started(process.pid) or "", signal.SIGTERM)
         timed_out = False
         try:
             async with asyncio.timeout(spec.timeout):
@@ -226,7 +228,7 @@ async def run_job(spec: JobSpec) -> JobResult:
         except TimeoutError:
             timed_out = True
         finally:
-            await _end_group(process)
+            await _end_group(process, leader)
         lines = logs.redact(logs.tail(path, 20, since), spec.env)
     code = process.returncode if process.returncode is not None else -signal.SIGKILL
     return JobResult(exit_code=code, lines=lines, seconds=time.monotonic() - begun, timed_out=timed_out)
@@ -243,24 +245,16 @@ def _output(spec: JobSpec, stack: contextlib.ExitStack) -> tuple[Path, int]:
     return spec.log, descriptor
 
 
-async def _end_group(process: asyncio.subprocess.Process) -> None:
+async def _end_group(process: asyncio.subprocess.Process, leader: Leader) -> None:
     try:
-        if _signal_group(process.pid, signal.SIGTERM):
-            for _ in range(100):
-                await asyncio.sleep(0.02)
-                if process.returncode is not None and not _signal_group(process.pid, 0):
-                    return
+        signal_group(leader, signal.SIGTERM)
+        for _ in range(100):
+            if process.returncode is not None and not group_alive(leader):
+                return
+            await asyncio.sleep(0.02)
     finally:
         # Also when the wait itself is cancelled by a second Ctrl-C.
-        _signal_group(process.pid, signal.SIGKILL)
+        signal_group(leader, signal.SIGKILL)
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(2):
             await process.wait()
-
-
-def _signal_group(group: int, number: int) -> bool:
-    try:
-        os.killpg(group, number)
-    except (ProcessLookupError, PermissionError):
-        return False
-    return True
