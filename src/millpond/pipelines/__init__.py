@@ -1,0 +1,1 @@
+"""Pipelines: data flows in one file, run by an engine, each run recorded and nothing run twice."""

@@ -1,0 +1,158 @@
+"""The pipeline file: what may stand in it, and a reader that refuses what cannot run, with its place.
+
+Nothing here imports a step's code or a data library, so that the command line stays light.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr
+
+from millpond.model.document import Document, parse, read
+from millpond.model.errors import MillpondError
+from millpond.pipelines.parameters import Parameter
+
+PortType = Literal["table", "json", "text", "number", "model", "file", "reference"]
+NAME = re.compile(r"[a-z][a-z0-9]*(?:-[a-z0-9]+)*")
+WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+STEP = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h)")
+_SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
+
+
+def seconds(value: Any) -> float:
+    """A duration in seconds; ``10m``, ``1.5s``, ``500ms``, ``2h``, or a plain number of seconds.
+
+    Raises:
+        ValueError: the text is no duration.
+    """
+    if isinstance(value, int | float) and not isinstance(value, bool) and value >= 0:
+        return float(value)
+    match = _DURATION.fullmatch(str(value).strip())
+    if match is None:
+        raise ValueError(f"must be a duration such as 30s, 10m or 1h, not {value}")
+    return float(match[1]) * _SECONDS[match[2]]
+
+
+def _name(value: Any) -> Any:
+    if isinstance(value, str) and not NAME.fullmatch(value):
+        raise ValueError(f"must be lower case letters, digits and hyphens, not {value}")
+    return value
+
+
+Duration = Annotated[float, BeforeValidator(seconds)]
+
+
+class LakeInput(BaseModel):
+    """An input that is in the lake already."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    path: str
+    type: PortType | None = None
+    separator: str = ","
+
+
+class Output(BaseModel):
+    """An output port: its type, and the keys of its sink, which the sink checks itself."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+
+    type: PortType = "json"
+    sink: str = "lake"
+
+    @property
+    def keys(self) -> dict[str, Any]:
+        """The sink's own keys."""
+        return dict(self.model_extra or {})
+
+
+class Step(BaseModel):
+    """One step; keys that are not named here belong to its kind, which checks them itself."""
+
+    model_config = ConfigDict(extra="allow", frozen=True, populate_by_name=True)
+
+    use: str = "python"
+    inputs: dict[str, str | LakeInput] = Field(default_factory=dict)
+    outputs: dict[str, Output] = Field(default_factory=dict)
+    arguments: dict[str, Any] = Field(default_factory=dict, alias="with")
+    after: list[str] = Field(default_factory=list)
+    retries: Annotated[int, Field(ge=0, le=100)] = 0
+    retry_delay: Duration = 0.0
+    timeout: Duration | None = None
+    cache: bool = True
+
+    @property
+    def keys(self) -> dict[str, Any]:
+        """The kind's own keys."""
+        return dict(self.model_extra or {})
+
+
+class Pipeline(BaseModel):
+    """A data flow: parameters, steps with typed ports, and what is worth showing at the end."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: Annotated[str, BeforeValidator(_name)]
+    summary: str = ""
+    parameters: dict[str, Parameter] = Field(default_factory=dict)
+    environment: str | None = None
+    steps: Annotated[dict[str, Step], Field(min_length=1)]
+    results: dict[str, str] = Field(default_factory=dict)
+
+    _document: Document = PrivateAttr()
+    _path: Path = PrivateAttr()
+
+    @property
+    def document(self) -> Document:
+        """The file as it was read, with its places."""
+        return self._document
+
+    @property
+    def path(self) -> Path:
+        """The pipeline file."""
+        return self._path
+
+    @property
+    def folder(self) -> Path:
+        """The folder of the pipeline file: its code."""
+        return self._path.parent
+
+    @property
+    def lock(self) -> Path | None:
+        """The requirements lock that the pipeline brings, if it brings one."""
+        return self.folder / self.environment if self.environment else None
+
+
+def read_pipeline(path: Path, *, strict: bool = False) -> Pipeline:
+    """Read and check a pipeline file, and the signatures of the functions that it calls.
+
+    Args:
+        path: the file, or the folder that has a ``pipeline.yaml``.
+        strict: refuse kinds and sinks that are not installed here. The command line is not strict, as
+            they may be installed in the pipeline's environment alone; the runner is.
+
+    Raises:
+        DocumentError: one mistake; DocumentErrors: several, each with its place.
+        MillpondError: there is no such file.
+    """
+    from millpond.pipelines.check import check
+
+    file = path / "pipeline.yaml" if path.is_dir() else path
+    try:
+        text = file.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise MillpondError(
+            f"there is no pipeline at {path}", hint="name a pipeline file, or a folder that has pipeline.yaml"
+        ) from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise MillpondError(f"{file} cannot be read: {error}") from None
+    document = read(text, str(path if not path.is_dir() else file))
+    pipeline = parse(Pipeline, document)
+    pipeline._document = document
+    pipeline._path = file.resolve()
+    check(pipeline, strict=strict)
+    return pipeline

@@ -1,0 +1,248 @@
+"""Run records: what was run, on which bytes, with which code, and what came of it.
+
+Each run has a folder ``<id>`` with ``run.json``, a log and an outcome per step under ``steps``, and a lock that is
+held while its runner lives; a record that says ``running`` whose lock is free was interrupted.
+"""
+
+from __future__ import annotations
+
+import datetime
+import json
+import os
+import re
+import secrets
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import IO, Any
+
+from millpond.lake.reference import Reference
+from millpond.model.errors import MillpondError
+from millpond.pipelines.journal import Journal
+from millpond.pipelines.task import Outcome
+
+RECORD = "run.json"
+LOCK = "lock"
+_ID = re.compile(r"\d{8}-\d{6}-.+-[0-9a-f]{4}")
+
+
+@dataclass
+class StepRecord:
+    """One step of a run; `log` is relative to the run's folder."""
+
+    name: str
+    kind: str
+    needs: list[str] = field(default_factory=list)
+    status: str = "queued"
+    code: str = ""
+    key: str | None = None
+    inputs: dict[str, Reference] = field(default_factory=dict)
+    outputs: dict[str, Reference] = field(default_factory=dict)
+    attempts: int = 0
+    started: float | None = None
+    seconds: float = 0.0
+    worker: str = ""
+    log: str | None = None
+    error: dict[str, Any] | None = None
+    from_run: str | None = None
+
+    def take(self, outcome: Outcome) -> None:
+        """Fill in how the step ended."""
+        for name in (
+            "status",
+            "key",
+            "inputs",
+            "outputs",
+            "attempts",
+            "started",
+            "seconds",
+            "worker",
+            "error",
+        ):
+            setattr(self, name, getattr(outcome, name))
+        self.from_run = outcome.from_run
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain JSON data."""
+        return {
+            **{item.name: getattr(self, item.name) for item in fields(self)},
+            "inputs": {port: reference.as_dict() for port, reference in self.inputs.items()},
+            "outputs": {port: reference.as_dict() for port, reference in self.outputs.items()},
+        }
+
+
+@dataclass
+class RunRecord:
+    """One run. Times are seconds since the epoch; `folder` is where the record lies."""
+
+    id: str
+    pipeline: str
+    file: str
+    status: str = "running"
+    started: float = 0.0
+    ended: float | None = None
+    user: str = ""
+    host: str = ""
+    engine: str = "dask"
+    parameters: dict[str, Any] = field(default_factory=dict)
+    commit: str | None = None
+    dirty: bool | None = None
+    code: str = ""
+    environment: dict[str, Any] = field(default_factory=dict)
+    millpond: str = ""
+    only: list[str] = field(default_factory=list)
+    force: list[str] = field(default_factory=list)
+    results: dict[str, Any] = field(default_factory=dict)
+    error: dict[str, Any] | None = None
+    steps: dict[str, StepRecord] = field(default_factory=dict)
+    folder: Path = Path()
+
+    @property
+    def seconds(self) -> float | None:
+        """How long the run took, once it is over."""
+        return None if self.ended is None else self.ended - self.started
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain JSON data."""
+        found = {item.name: getattr(self, item.name) for item in fields(self) if item.name != "folder"}
+        found["steps"] = {name: step.as_dict() for name, step in self.steps.items()}
+        return found
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any], folder: Path) -> RunRecord:
+        """The inverse of `as_dict`; keys of a later version are passed over."""
+        steps = {}
+        for name, item in data.get("steps", {}).items():
+            ports = {
+                kind: {port: Reference.from_dict(value) for port, value in item[kind].items()}
+                for kind in ("inputs", "outputs")
+            }
+            steps[name] = StepRecord(**{**_known(StepRecord, item), **ports})
+        return cls(**{**_known(cls, data), "steps": steps, "folder": folder})
+
+    def write(self) -> None:
+        """Write the record, whole or not at all."""
+        made = self.folder / f".{RECORD}.{os.getpid()}"
+        made.write_text(json.dumps(self.as_dict(), indent=1, default=str) + "\n", encoding="utf-8")
+        made.replace(self.folder / RECORD)
+
+
+def _known(kind: type[Any], data: dict[str, Any]) -> dict[str, Any]:
+    names = {item.name for item in fields(kind)}
+    return {name: value for name, value in data.items() if name in names}
+
+
+def new_id(pipeline: str) -> str:
+    """A name for a run that sorts by time: ``20261122-034512-flights-ab12`` (UTC)."""
+    now = datetime.datetime.now(datetime.UTC)
+    return f"{now:%Y%m%d-%H%M%S}-{pipeline}-{secrets.token_hex(2)}"
+
+
+def hold(folder: Path) -> IO[bytes]:
+    """Take a run's lock; it is free again when the process is gone, however it went."""
+    import fcntl
+
+    file = (folder / LOCK).open("wb")
+    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    return file
+
+
+def alive(folder: Path) -> bool:
+    """Whether a run's runner lives."""
+    import fcntl
+
+    try:
+        with (folder / LOCK).open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        return False
+    except OSError:
+        return True
+    return False
+
+
+class Runs:
+    """The records of a project.
+
+    Args:
+        folder: ``<project>/.millpond/runs``; it need not exist.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def create(self, record: RunRecord) -> None:
+        """Make the folder of a new run, and write its first record."""
+        record.folder = self.folder / record.id
+        (record.folder / "steps").mkdir(parents=True)
+        record.write()
+
+    def list(self, pipeline: str | None = None) -> list[RunRecord]:
+        """All runs, the latest first; of one pipeline if it is named."""
+        found = []
+        for name in self._ids():
+            if pipeline is None or name[16:-5] == pipeline:
+                with suppress(MillpondError):
+                    found.append(self.read(name))
+        return found
+
+    def _ids(self) -> Iterator[str]:
+        if self.folder.is_dir():
+            names = (entry.name for entry in os.scandir(self.folder) if _ID.fullmatch(entry.name))
+            yield from sorted(names, reverse=True)
+
+    def find(self, prefix: str) -> RunRecord:
+        """The run whose id starts with, or ends with, a text; ``last`` is the latest.
+
+        Raises:
+            MillpondError: there is none, or there are several.
+        """
+        ids = list(self._ids())
+        matching = ids[:1] if prefix == "last" else [name for name in ids if name.startswith(prefix)]
+        matching = matching or [name for name in ids if name.endswith(f"-{prefix}")]
+        if not matching:
+            raise MillpondError(f"there is no run {prefix}", hint="millpond runs lists them")
+        if len(matching) > 1:
+            shown = ", ".join(matching[:5]) + (", …" if len(matching) > 5 else "")
+            raise MillpondError(f"{prefix} names {len(matching)} runs", hint=f"they are {shown}")
+        return self.read(matching[0])
+
+    def read(self, id: str) -> RunRecord:
+        """One run's record; one whose runner died is completed from its steps' outcomes.
+
+        Raises:
+            MillpondError: there is no such record, or it cannot be read.
+        """
+        folder = self.folder / id
+        try:
+            record = RunRecord.from_dict(json.loads((folder / RECORD).read_bytes()), folder)
+        except FileNotFoundError:
+            raise MillpondError(f"there is no run {id}", hint="millpond runs lists them") from None
+        except (ValueError, TypeError, KeyError) as error:
+            raise MillpondError(f"the record of the run {id} cannot be read: {error}") from None
+        if record.status == "running" and not alive(folder):
+            record.status = "interrupted"
+            outcomes = Journal(folder).outcomes()
+            for name, step in record.steps.items():
+                if name in outcomes:
+                    step.take(outcomes[name])
+                elif step.status in ("queued", "running"):
+                    step.status = "interrupted"
+        return record
+
+    def log(self, record: RunRecord, step: str) -> str:
+        """What a step printed and logged; empty when that is nothing.
+
+        Raises:
+            MillpondError: the run has no such step.
+        """
+        if step not in record.steps:
+            from millpond.model.errors import did_you_mean
+
+            hint = did_you_mean(step, record.steps)
+            raise MillpondError(f"the run {record.id} has no step {step}", hint=hint)
+        try:
+            return (record.folder / "steps" / f"{step}.log").read_text(encoding="utf-8", errors="replace")
+        except FileNotFoundError:
+            return ""

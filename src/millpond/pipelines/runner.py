@@ -1,0 +1,298 @@
+"""Runs one pipeline in the environment that has its packages, and tells how it goes as JSON lines on stdout.
+
+Started by `millpond.pipelines.launch`: ``python -m millpond.pipelines.runner --pipeline FILE --runs FOLDER …``.
+It writes the run's record, so that the record survives whoever started it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import signal
+import sys
+import time
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+from typing import IO, Any
+
+from millpond.model.errors import MillpondError
+from millpond.pipelines import extension, provenance
+from millpond.pipelines.bundle import pack
+from millpond.pipelines.document import Pipeline, read_pipeline
+from millpond.pipelines.events import (
+    Event,
+    RunEnded,
+    RunRefused,
+    RunStarted,
+    StepChanged,
+    StepLogged,
+    StepProgress,
+    to_line,
+)
+from millpond.pipelines.graph import port_of
+from millpond.pipelines.index import Index
+from millpond.pipelines.parameters import as_plain, resolve
+from millpond.pipelines.plan import Planned, chosen, plan, summary_of
+from millpond.pipelines.record import RunRecord, Runs, StepRecord, hold, new_id
+from millpond.pipelines.task import Outcome, Shared, Work
+
+# What code in a step may need from the environment of the run's owner; contract of the platform's interfaces.
+FORWARDED = ("AWS_", "MLFLOW_", "PG", "MILLPOND_", "KAFKA_")
+_EVERY = 0.5
+
+
+class Runner:
+    """One run of one pipeline.
+
+    Args:
+        pipeline: read strictly.
+        runs: the folder of the project's records.
+        parameters: as the user gave them.
+        tell: takes the events.
+    """
+
+    def __init__(
+        self,
+        pipeline: Pipeline,
+        runs: Path,
+        parameters: Mapping[str, Any],
+        tell: Any,
+        *,
+        run: str | None = None,
+        only: list[str] | None = None,
+        force: list[str] | None = None,
+        engine: str = "dask",
+    ) -> None:
+        self.pipeline = pipeline
+        self.runs = Runs(runs)
+        self.tell = tell
+        self.values = resolve(pipeline.parameters, parameters)
+        self.id = run or new_id(pipeline.name)
+        self.only, self.force = only or [], force or []
+        self.engine_name = engine
+        self.names = chosen(pipeline, self.only, self.force)
+        self.logs: dict[str, IO[str]] = {}
+        self.written = 0.0
+
+    def run(self, engine: extension.Engine | None = None) -> RunRecord:
+        """Run the pipeline to its end, whatever that is, and return its record."""
+        planned = plan(self.pipeline, self.values, self.id, self.names, self.force)
+        bundle, code = pack(self.pipeline.folder)
+        self.record = self._new_record(planned, code)
+        self.runs.create(self.record)
+        with hold(self.record.folder):
+            self.tell(
+                RunStarted(
+                    self.id,
+                    self.pipeline.name,
+                    str(self.record.folder),
+                    self.record.parameters,
+                    summary_of(self.pipeline.steps, self.names),
+                )
+            )
+            index = Index(self.runs.folder)
+            known = index.begin(self.id, planned.statics)
+            work = Work(self._shared(bundle, code, known), planned.tasks)
+            try:
+                chosen_engine = engine or extension.find("millpond.engines", self.engine_name)()
+                outcomes = chosen_engine.execute(work, self._report)
+                good = all(outcome.good for outcome in outcomes.values())
+                self.record.status = "succeeded" if good else "failed"
+            except KeyboardInterrupt:
+                self.record.status = "cancelled"
+                self._abandon("cancelled")
+            except MillpondError as error:
+                self.record.status, self.record.error = "failed", error.as_dict()
+                self._abandon("skipped")
+                self.tell(RunRefused(error.as_dict()))
+            self._finish(index, planned)
+        return self.record
+
+    def _new_record(self, planned: Planned, code: str) -> RunRecord:
+        commit, dirty = provenance.commit(self.pipeline.folder)
+        steps = {
+            task.name: StepRecord(task.name, task.kind, list(task.needs), code=task.code)
+            for task in planned.tasks
+        }
+        return RunRecord(
+            id=self.id,
+            pipeline=self.pipeline.name,
+            file=str(self.pipeline.path),
+            started=time.time(),
+            user=provenance.user(),
+            host=os.uname().nodename,
+            engine=self.engine_name,
+            parameters=as_plain(self.values),
+            commit=commit,
+            dirty=dirty,
+            code=code,
+            environment={"key": provenance.environment_key(), "python": sys.version.split()[0]},
+            millpond=provenance.version(),
+            only=self.only,
+            force=self.force,
+            steps=steps,
+        )
+
+    def _shared(self, bundle: bytes, code: str, known: dict[str, dict[str, Any]]) -> Shared:
+        extra = os.environ.get("MILLPOND_FORWARD", "").split(",")
+        environment = {
+            name: value
+            for name, value in os.environ.items()
+            if name.startswith(FORWARDED) or name in extra or name == "DASK_SCHEDULER_ADDRESS"
+        }
+        return Shared(
+            run=self.id,
+            pipeline=self.pipeline.name,
+            parameters=dict(self.values),
+            bundle=bundle,
+            bundle_digest=code,
+            known=known,
+            environment=environment,
+            environment_key=self.record.environment["key"],
+            commit=self.record.commit,
+            dirty=self.record.dirty,
+            run_folder=str(self.record.folder.resolve()),
+        )
+
+    def _report(self, event: Mapping[str, Any]) -> None:
+        """Take an event of the engine into the record, and pass it on."""
+        name = event["step"]
+        step = self.record.steps[name]
+        match event["event"]:
+            case "running":
+                step.status, step.started = "running", event["started"]
+                self.tell(StepChanged(name, "running", event["attempt"]))
+            case "log":
+                self._log(step, event["text"])
+                self.tell(StepLogged(name, event["text"]))
+                return
+            case "progress":
+                self.tell(StepProgress(name, event["fraction"], event["message"]))
+                return
+            case "retry":
+                step.attempts, step.error = event["attempt"], event["error"]
+                self.tell(
+                    StepChanged(name, "retry", event["attempt"], error=event["error"], delay=event["delay"])
+                )
+            case "ended":
+                self._ended(step, event["outcome"])
+        self._write()
+
+    def _ended(self, step: StepRecord, outcome: Outcome) -> None:
+        step.take(outcome)
+        self.tell(
+            StepChanged(
+                step.name,
+                outcome.status,
+                outcome.attempts,
+                outcome.seconds,
+                outcome.outputs,
+                outcome.error,
+                from_run=outcome.from_run,
+            )
+        )
+
+    def _log(self, step: StepRecord, text: str) -> None:
+        if step.name not in self.logs:
+            step.log = f"steps/{step.name}.log"
+            self.logs[step.name] = (self.record.folder / step.log).open("a", encoding="utf-8")
+        self.logs[step.name].write(text)
+        self.logs[step.name].flush()
+
+    def _write(self) -> None:
+        """Keep the record on disk near to the truth; the steps' own files are exact."""
+        if time.monotonic() - self.written > _EVERY:
+            self.record.write()
+            self.written = time.monotonic()
+
+    def _abandon(self, status: str) -> None:
+        for step in self.record.steps.values():
+            if step.status in ("queued", "running"):
+                step.status = status
+                self.tell(StepChanged(step.name, status))  # type: ignore[arg-type]
+
+    def _finish(self, index: Index, planned: Planned) -> None:
+        record = self.record
+        record.ended = time.time()
+        record.results = self._results()
+        for file in self.logs.values():
+            file.close()
+        record.write()
+        outcomes = [
+            Outcome(step.name, "done", step.outputs, key=step.key)
+            for step in record.steps.values()
+            if step.status == "done"
+        ]
+        index.end(self.id, planned.statics, outcomes)
+        counts = Counter(step.status for step in record.steps.values())
+        status: Any = record.status
+        self.tell(RunEnded(self.id, status, record.seconds or 0.0, record.results, dict(counts)))
+
+    def _results(self) -> dict[str, Any]:
+        found: dict[str, Any] = {}
+        for label, text in self.pipeline.results.items():
+            step, port = port_of(text) or ("", "")
+            reference = self.record.steps[step].outputs.get(port) if step in self.record.steps else None
+            if reference is not None:
+                found[label] = reference.value if reference.by_value else reference.uri
+        return found
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run, and return the exit code: 0 succeeded, 1 failed, 3 refused, 130 cancelled."""
+    parser = argparse.ArgumentParser(prog="python -m millpond.pipelines.runner", description=__doc__)
+    parser.add_argument("--pipeline", required=True, type=Path)
+    parser.add_argument("--runs", required=True, type=Path, help="the folder of the run records")
+    parser.add_argument("--run", help="the id of the new run")
+    parser.add_argument("--parameters-file", type=Path, help="a JSON object")
+    parser.add_argument("--only", action="append", default=[])
+    parser.add_argument("--force", action="append", default=[])
+    parser.add_argument("--engine", default="dask")
+    options = parser.parse_args(arguments)
+
+    out = _private_stdout()
+
+    def tell(event: Event) -> None:
+        out.write(to_line(event) + "\n")
+        out.flush()
+
+    signal.signal(signal.SIGTERM, _interrupt)
+    signal.signal(signal.SIGINT, _interrupt)
+    try:
+        text = options.parameters_file.read_text(encoding="utf-8") if options.parameters_file else "{}"
+        runner = Runner(
+            read_pipeline(options.pipeline, strict=True),
+            options.runs,
+            json.loads(text),
+            tell,
+            run=options.run,
+            only=options.only,
+            force=options.force,
+            engine=options.engine,
+        )
+        status = runner.run().status
+    except MillpondError as error:
+        tell(RunRefused(error.as_dict()))
+        return error.exit_code
+    except KeyboardInterrupt:
+        return 130
+    return {"succeeded": 0, "cancelled": 130}.get(status, 1)
+
+
+def _interrupt(number: int, frame: object) -> None:
+    raise KeyboardInterrupt
+
+
+def _private_stdout() -> IO[str]:
+    """Keep stdout for events alone: whatever else prints here, or in a child, goes to stderr."""
+    sys.stdout.flush()
+    private = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.set_inheritable(private.fileno(), False)
+    os.dup2(2, 1)
+    return private
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

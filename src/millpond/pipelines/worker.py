@@ -1,0 +1,317 @@
+"""One step on a worker: look for its earlier result, fetch its inputs, call its kind, store its outputs.
+
+Nothing a step does raises out of here: its outcome says how it ended, and steps that need it see that
+and pass it on. So the failure of one branch leaves the others alone, on any engine.
+"""
+
+from __future__ import annotations
+
+import atexit
+import logging
+import os
+import random
+import shutil
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from millpond.lake.reference import LakePath, Reference
+from millpond.lake.store import open_store
+from millpond.model.errors import MillpondError
+from millpond.pipelines import codec, extension
+from millpond.pipelines.bundle import CodeSpace
+from millpond.pipelines.capture import StepLog
+from millpond.pipelines.context import StepContext
+from millpond.pipelines.extension import Sink, StepCall
+from millpond.pipelines.failure import StepCancelled, StepTimedOut, describe
+from millpond.pipelines.journal import Journal
+from millpond.pipelines.task import InputTask, Outcome, Shared, StepTask, cache_key, digest
+from millpond.pipelines.template import of_run, render
+from millpond.pipelines.watch import Watched, alone, limited
+
+Emit = Callable[[dict[str, Any]], None]
+_code = CodeSpace()
+_environment: dict[str, str] = {}
+_home: Path | None = None
+_home_lock = threading.Lock()
+
+
+def execute(
+    task: StepTask,
+    shared: Shared,
+    upstream: Mapping[str, Outcome],
+    emit: Emit,
+    home: Path | None = None,
+    expendable: bool = False,
+) -> Outcome:
+    """Run one step, or find that it need not run.
+
+    Args:
+        task: the step.
+        shared: what the run's steps have in common.
+        upstream: the outcomes of all steps that it needs.
+        emit: takes events as they happen; plain data.
+        home: a folder of this process for unpacked code and scratch files; made when None.
+        expendable: the process may end itself when a step in it cannot be stopped; something restarts it.
+    """
+    begun = time.time()
+    worker = f"{os.uname().nodename}:{os.getpid()}"
+    journal = Journal(Path(shared.run_folder))
+    outcome, died = journal.read(task.name)
+    if outcome is None:
+        attempt = _Attempt(task, shared, upstream, emit, journal, home or _process_home(), died, expendable)
+        outcome = attempt.outcome(begun)
+        outcome = Outcome(
+            **{**vars(outcome), "started": begun, "seconds": time.time() - begun, "worker": worker}
+        )
+        journal.end(outcome)
+    emit({"event": "ended", "step": task.name, "outcome": outcome.as_dict()})
+    return outcome
+
+
+class _Attempt:
+    def __init__(
+        self,
+        task: StepTask,
+        shared: Shared,
+        upstream: Mapping[str, Outcome],
+        emit: Emit,
+        journal: Journal,
+        home: Path,
+        died: int,
+        expendable: bool,
+    ) -> None:
+        self.task = task
+        self.shared = shared
+        self.upstream = upstream
+        self.emit = emit
+        self.journal = journal
+        self.home = home
+        self.died = died
+        self.expendable = expendable
+        self.code: Path | None = None
+
+    def outcome(self, begun: float) -> Outcome:
+        """The step's outcome; see `execute`."""
+        task = self.task
+        if blocked := [name for name, outcome in self.upstream.items() if not outcome.good]:
+            cancelled = all(self.upstream[name].status == "cancelled" for name in blocked)
+            reason = {"type": "Skipped", "message": f"it needs {', '.join(blocked)}"}
+            return Outcome(task.name, "cancelled" if cancelled else "skipped", error=reason)
+        if self.journal.cancelled:
+            return Outcome(task.name, "cancelled")
+        apply_environment(self.shared.environment)
+        try:
+            inputs = {port: self._reference(source) for port, source in task.inputs.items()}
+        except Exception as error:
+            return Outcome(task.name, "failed", attempts=1, error=describe(error, None))
+        key = cache_key(task, inputs)
+        if task.cacheable and (known := self._known(key)):
+            return Outcome(task.name, "cached", known[0], inputs, key, from_run=known[1])
+        if self.died > task.retries:
+            return Outcome(task.name, "failed", {}, inputs, key, self.died, error=_died(self.died))
+        return self._try(inputs, key, begun)
+
+    def _reference(self, source: InputTask) -> Reference:
+        if source.step is not None:
+            return self.upstream[source.step].outputs[str(source.port)]
+        path = LakePath.parse(str(source.path))
+        stat = open_store().stat(path)
+        if stat is None:
+            hint = "is the path right? A step that writes it should be named instead: ${step.port}"
+            raise MillpondError(f"the input {path.uri} is not in the lake", hint=hint)
+        type = source.type or codec.type_of(path.suffix)
+        return Reference(path.uri, stat.version, stat.sha256, stat.size, type, options=source.options)
+
+    def _known(self, key: str) -> tuple[dict[str, Reference], str] | None:
+        entry = self.shared.known.get(key)
+        if entry is None:
+            return None
+        try:
+            outputs = {name: Reference.from_dict(data) for name, data in entry["outputs"].items()}
+            if set(outputs) != set(self.task.outputs):
+                return None
+            for name, reference in outputs.items():
+                port = self.task.outputs[name]
+                if not _sink(port.sink).exists(reference, port):
+                    return None
+        except Exception:
+            # An answer that cannot be had is no reason to fail: the step runs, and says itself what is wrong.
+            return None
+        return outputs, str(entry["run"])
+
+    def _try(self, inputs: dict[str, Reference], key: str, begun: float) -> Outcome:
+        task, attempt = self.task, self.died
+        watched = Watched(
+            lambda: self.emit({"event": "running", "step": task.name, "started": begun, "attempt": attempt}),
+            task.timeout,
+            lambda: self.journal.cancelled,
+        )
+        log = StepLog(lambda text: self.emit({"event": "log", "step": task.name, "text": text}))
+        while True:
+            attempt += 1
+            self.journal.begin(task.name, attempt)
+            error: dict[str, Any]
+            try:
+                outputs = limited(lambda: self._run(inputs), watched, log)
+                return Outcome(task.name, "done", outputs, inputs, key, attempt)
+            except StepCancelled:
+                return Outcome(task.name, "cancelled", {}, inputs, key, attempt)
+            except StepTimedOut as late:
+                error = {"type": "Timeout", "message": str(late)}
+            except BaseException as raised:
+                error = describe(raised, self.code)
+            log.write(f"{error.get('traceback') or error['message']}".rstrip() + "\n")
+            log.flush()
+            if watched.stuck:
+                self._leave(Outcome(task.name, "failed", {}, inputs, key, attempt, error=error))
+            if attempt > task.retries or watched.stuck:
+                return Outcome(task.name, "failed", {}, inputs, key, attempt, error=error)
+            message = {"attempt": attempt, "error": error, "delay": task.retry_delay}
+            self.emit({"event": "retry", "step": task.name, **message})
+            if self._pause(task.retry_delay):
+                return Outcome(task.name, "cancelled", {}, inputs, key, attempt)
+
+    def _pause(self, seconds: float) -> bool:
+        """Wait before the next attempt; whether the run was cancelled meanwhile."""
+        end = time.monotonic() + seconds
+        while (left := end - time.monotonic()) > 0:
+            if self.journal.cancelled:
+                return True
+            time.sleep(min(left, 0.2))
+        return self.journal.cancelled
+
+    def _leave(self, outcome: Outcome) -> None:
+        """End a process in which a step does not stop, when nothing else is lost with it."""
+        if self.expendable and self.journal.usable and alone():
+            self.journal.end(outcome)
+            time.sleep(0.5)  # for the log's last lines to leave the process
+            os._exit(17)
+
+    def _run(self, inputs: dict[str, Reference]) -> dict[str, Reference]:
+        task, shared = self.task, self.shared
+        scratch = Path(tempfile.mkdtemp(prefix=f"{task.name}-", dir=self.home))
+        try:
+            with _code.use(shared.bundle, shared.bundle_digest, self.home) as code:
+                self.code = code
+                kind = extension.find("millpond.steps", task.kind)
+                call = self._call(kind, inputs, scratch, code)
+                _seed(int(digest(shared.pipeline, task.name)[:8], 16))
+                values = kind().run(call)
+                outputs = {}
+                for name, port in task.outputs.items():
+                    outputs[name] = self._written(values, name, port, call)
+                return outputs
+        finally:
+            shutil.rmtree(scratch, ignore_errors=True)
+
+    def _written(self, values: Mapping[str, Any], name: str, port: Any, call: StepCall) -> Reference:
+        try:
+            return _sink(port.sink).write(values[name], port, call)
+        except (TypeError, ValueError, FileNotFoundError) as error:
+            raise MillpondError(f"the output {name} ({port.type}) cannot be written: {error}") from error
+
+    def _call(self, kind: Any, inputs: dict[str, Reference], scratch: Path, code: Path) -> StepCall:
+        task, shared = self.task, self.shared
+
+        def progress(fraction: float, message: str) -> None:
+            self.emit({"event": "progress", "step": task.name, "fraction": fraction, "message": message})
+
+        context = StepContext(
+            shared.run,
+            shared.pipeline,
+            task.name,
+            shared.parameters,
+            task.seed,
+            inputs,
+            {"commit": shared.commit, "dirty": shared.dirty, "digest": task.code},
+            shared.environment_key,
+            scratch,
+            logging.getLogger(f"millpond.step.{task.name}"),
+            progress,
+        )
+
+        def local(port: str) -> Path:
+            return _local(inputs[port], port, scratch)
+
+        def decode(port: str) -> Any:
+            reference = inputs[port]
+            if reference.by_value:
+                return codec.decode_value(reference)
+            if reference.type == "reference":
+                return reference
+            if reference.type in ("table", "file"):
+                return codec.decode(reference, local(port))
+            return codec.decode(reference, open_store().read(reference.path))
+
+        def rendered(value: Any, names: Any = None, quote: Callable[[str], str] = str) -> Any:
+            of = of_run(shared.parameters, shared.run)
+            return render(value, lambda ref: _either(ref, of, names), quote)
+
+        keys = kind.keys.model_validate(task.keys)
+        return StepCall(keys, inputs, task.arguments, task.outputs, context, code, decode, local, rendered)
+
+
+def _either(reference: Any, of: Callable[[Any], Any], names: Callable[[Any], Any] | None) -> Any:
+    return of(reference) if reference.path[0] in ("parameters", "run") or names is None else names(reference)
+
+
+def _local(reference: Reference, port: str, scratch: Path) -> Path:
+    """A private file with the bytes of an input."""
+    if reference.by_value:
+        target = scratch / f"in-{port}.json"
+        value = reference.value
+        encoded = codec.encode(value, "text" if reference.type == "text" else "json", ".json").source
+        assert isinstance(encoded, bytes)
+        target.write_bytes(encoded)
+        return target
+    target = scratch / f"in-{port}-{reference.path.key.rsplit('/', 1)[-1]}"
+    if not target.exists():
+        open_store().fetch(reference.path, target)
+    return target
+
+
+def _sink(name: str) -> Sink:
+    found: Sink = extension.find("millpond.sinks", name)()
+    return found
+
+
+def _died(times: int) -> dict[str, Any]:
+    often = "" if times == 1 else f" {times} times"
+    return {
+        "type": "WorkerDied",
+        "message": f"the worker process died{often} while the step ran",
+        "hint": "most often it had too little memory (give the workers more, or read less at once), "
+        "or native code crashed; the worker's log has its last words",
+    }
+
+
+def _seed(seed: int) -> None:
+    """Make the global generators start alike, as far as they are loaded."""
+    random.seed(seed)
+    numpy = sys.modules.get("numpy")
+    if numpy is not None and hasattr(numpy, "random"):
+        numpy.random.seed(seed % 2**32)
+
+
+def apply_environment(wanted: dict[str, str]) -> None:
+    """Let the code of this process find what the run's owner finds; names of an earlier run go."""
+    if wanted != _environment:
+        for name in _environment.keys() - wanted.keys():
+            os.environ.pop(name, None)
+        os.environ.update(wanted)
+        _environment.clear()
+        _environment.update(wanted)
+
+
+def _process_home() -> Path:
+    global _home
+    with _home_lock:
+        if _home is None or not _home.is_dir():
+            _home = Path(tempfile.mkdtemp(prefix="millpond-worker-"))
+            atexit.register(shutil.rmtree, _home, ignore_errors=True)
+        return _home
