@@ -12,6 +12,7 @@ from typing import Any
 from millpond.targets.local.installs.causes import failed
 from millpond.targets.local.installs.locks import npm_problems
 from millpond.targets.local.installs.maker import Work, clean_environment, read_lock
+from millpond.targets.local.installs.places import open_file
 from millpond.targets.local.installs.process import Finished
 from millpond.targets.local.installs.request import InstallError, Kind, Layout
 
@@ -60,10 +61,10 @@ class NpmMaker:
             for name, entry in packages.items()
             if name and not entry.get("dev") and not entry.get("link")
         ]
-        (target / "package-lock.json").write_bytes(self.lock)
+        open_file(target / "package-lock.json", self.lock)
         # npm ci compares the two; the lock's own root entry is what it was made from.
         root = {"name": "install", "version": "0.0.0", **packages.get("", {})}
-        (target / "package.json").write_text(json.dumps(root, indent=2))
+        open_file(target / "package.json", json.dumps(root, indent=2).encode())
         argv = [
             npm,
             "ci",

@@ -90,6 +90,11 @@ class OverlayMaker:
                     (cache / compiled.name).chmod(0o644)
 
 
+def package_hash(root: Path) -> str:
+    """The hash of the running package's files, remembered under the store's `root`."""
+    return OverlayMaker(root).identity().decode()
+
+
 def _content(package: Path) -> str:
     digest = hashlib.sha256()
     for name, entry in sorted(_files(package)):

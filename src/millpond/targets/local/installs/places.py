@@ -56,12 +56,18 @@ def open_folder(path: Path) -> Path:
     return path
 
 
+def open_file(path: Path, content: bytes) -> None:
+    """Writes a file that everyone can read whatever the umask."""
+    path.write_bytes(content)
+    path.chmod(0o644)
+
+
 def prepare_root(root: Path) -> None:
     """Makes the root of a store, marked so that backups leave it out."""
     tag = root / "CACHEDIR.TAG"
     if not tag.exists():
         open_folder(root)
-        tag.write_text(_CACHE_TAG)
+        open_file(tag, _CACHE_TAG.encode())
 
 
 def _groups(uid: int) -> set[int]:

@@ -20,6 +20,7 @@ from millpond.targets.local.installs.causes import failed
 from millpond.targets.local.installs.claim import try_claim
 from millpond.targets.local.installs.locks import Requirements
 from millpond.targets.local.installs.maker import Work, clean_environment, read_lock
+from millpond.targets.local.installs.places import open_file
 from millpond.targets.local.installs.process import Finished
 from millpond.targets.local.installs.request import InstallError, Kind, Layout
 
@@ -86,7 +87,7 @@ class PipMaker:
         uv = find_uv()
         env = _environment(work.root)
         with _uv_cache_in_use(work.root):
-            venv = [
+            venv: list[str | Path] = [
                 uv,
                 "venv",
                 "--quiet",
@@ -101,9 +102,9 @@ class PipMaker:
                 raise self._error(work, finished)
             # The copy, not the file: what is installed is what the key was made of.
             copy = target / _LOCK_COPY
-            copy.write_bytes(self.lock)
+            open_file(copy, self.lock)
             sync: list[str | Path] = [uv, "pip", "sync", "--require-hashes", "--compile-bytecode"]
-            sync += ["--python", target / "bin" / "python", *_build_rules(requirements), copy]
+            sync += ["--python", target / "bin" / "python", *build_rules(requirements), copy]
             if work.offline:
                 sync.append("--offline")
             work.report("resolve", total=None)
@@ -171,12 +172,12 @@ def base_python() -> str:
     return str(getattr(sys, "_base_executable", None) or sys.executable)
 
 
-def _build_rules(requirements: Requirements) -> list[str]:
+def build_rules(requirements: Requirements) -> list[str]:
     """Only wheels: a build runs code and fetches tools that no lock holds. A lock can name exceptions."""
     if not requirements.builds:
         return ["--no-build"]
     names = sorted(pin.name for pin in requirements.pins if pin.name not in requirements.builds)
-    rules = [word for name in names for word in ("--no-build-package", name)]
+    rules = [word for name in names for word in ("--only-binary", name)]
     # The tools of a build are in no lock; the date at least keeps them what they were when it was made.
     return [*rules, "--exclude-newer", requirements.date] if requirements.date else rules
 

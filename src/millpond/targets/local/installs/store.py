@@ -30,6 +30,7 @@ from millpond.targets.local.installs.overlay import OverlayMaker
 from millpond.targets.local.installs.places import (
     SHARED_ROOT,
     default_root,
+    open_file,
     open_folder,
     prepare_root,
     readable_by,
@@ -226,8 +227,7 @@ async def _make(maker: Maker, target: Path, work: Work) -> None:
         await maker.make(target, work)
         marker = {"component": work.component, "prefix": str(target), "created": time.time()}
         fresh = target / f"{_MARKER}.new"
-        fresh.write_text(json.dumps(marker))
-        fresh.chmod(0o644)
+        open_file(fresh, json.dumps(marker).encode())
         fresh.rename(target / _MARKER)
     except BaseException:
         _clear(target)

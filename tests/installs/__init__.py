@@ -1,0 +1,1 @@
+"""Tests of installs, on real installers against a registry on loopback."""
