@@ -246,7 +246,7 @@ def test_the_form_is_taken_from_our_own_page_only(behind: Gateway) -> None:
 def test_the_pages_run_nothing_and_fetch_nothing(behind: Gateway) -> None:
     found = behind.request("gateway", "/sign-in")
     policy = found.headers["content-security-policy"]
-    assert policy.startswith("default-src 'none'; style-src 'sha256-")
+    assert policy.startswith("default-src 'none'; img-src data:; style-src 'sha256-")
     assert "frame-ancestors 'none'" in policy
     assert found.headers["cache-control"] == "no-store"
     assert "<script" not in found.text

@@ -1,7 +1,7 @@
 """The agent behind Envoy: ``python -m millpond.gateway.agent {prepare,run} --data DIR --port PORT``.
 
 ``prepare`` writes the files that Envoy starts with (``DIR/envoy.json``). ``run`` does so too and then serves
-the REST interface on the loopback address (``/alive`` when Envoy can be started, ``/ready`` when Envoy serves),
+the REST interface on the loopback address (``/alive`` when Envoy can start, ``/ready`` when Envoy serves),
 and the sign-in checks and pages on a unix socket that only this user can open. Either half may stop and start
 again at any time; stopped after Envoy, the agent leaves no socket behind. Secrets come by environment:
 ``MILLPOND_GATEWAY_TOKEN``, ``MILLPOND_GATEWAY_USER``, ``MILLPOND_GATEWAY_PASSWORD``.

@@ -11,6 +11,7 @@ import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from html import escape
+from urllib.parse import quote
 
 STYLE = """
 :root{color-scheme:light dark;--ground:#eef4f3;--deep:#d9e8e6;--card:#fdfefe;--ink:#17312f;--soft:#52706d;
@@ -28,14 +29,14 @@ main{width:100%;max-width:26rem;padding:9vh 1.25rem 2rem;flex:1}
 main.wide{max-width:44rem}
 .brand{display:flex;align-items:center;gap:.75rem;margin:0 0 1.5rem;font-size:1.15rem;font-weight:600;
 letter-spacing:.01em}
-.brand svg{width:2.5rem;height:2.5rem;flex:none}
+.brand svg{width:2.75rem;height:2.75rem;flex:none}
 .card{background:var(--card);border:1px solid var(--line);border-radius:.875rem;padding:1.75rem;
 box-shadow:0 1px 2px rgb(10 40 40/.05),0 12px 32px -12px rgb(10 40 40/.18)}
 h1{margin:0 0 .25rem;font-size:1.5rem;line-height:1.25;letter-spacing:-.01em}
 h2{margin:2rem 0 .75rem;font-size:.95rem;font-weight:600;color:var(--soft)}
-p{margin:.25rem 0 1rem}
+p{margin:.25rem 0 1rem;overflow-wrap:anywhere}
 .soft{color:var(--soft)}
-.small{font-size:.9rem}
+.small{font-size:.9rem;margin-top:1.1rem}
 label{display:block;margin:1rem 0 .35rem;font-weight:600;font-size:.95rem}
 input{width:100%;padding:.65rem .8rem;font:inherit;color:inherit;background:var(--field);
 border:1px solid var(--soft);border-radius:.5rem}
@@ -69,12 +70,18 @@ li span{display:block;color:var(--soft);font-size:.875rem;overflow-wrap:anywhere
 
 _STYLE_HASH = base64.b64encode(hashlib.sha256(STYLE.encode()).digest()).decode()
 
+_SHAPE = (  # a water wheel of eight buckets, seen from the side
+    '<circle cx="24" cy="22" r="13.2"/><circle cx="24" cy="22" r="3"/><path d="'
+    "M37.5 22.0L42.0 26.2M33.5 31.5L33.8 37.7M24.0 35.5L19.8 40.0M14.5 31.5L8.3 31.8M10.5 22.0L"
+    "6.0 17.8M14.5 12.5L14.2 6.3M24.0 8.5L28.2 4.0M33.5 12.5L39.7 12.2M27.6 22.0L37.0 22.0M26.5"
+    " 24.5L33.2 31.2M24.0 25.6L24.0 35.0M21.5 24.5L14.8 31.2M20.4 22.0L11.0 22.0M21.5 19.5L14.8"
+    " 12.8M24.0 18.4L24.0 9.0M26.5 19.5L33.2 12.8"
+    '"/>'
+)
+_WAVE = "M2 42.5c3.7-3 7.3-3 11 0s7.3 3 11 0 7.3-3 11 0 7.3 3 11 0"
 _WHEEL = (
-    '<svg viewBox="0 0 48 48" fill="none" stroke="var(--wheel)" stroke-width="2.6" stroke-linecap="round" '
-    'aria-hidden="true"><circle cx="24" cy="20" r="12.5"/><circle cx="24" cy="20" r="3"/>'
-    '<path d="M24 3.5v33M7.5 20h33M12.3 8.3l23.4 23.4M35.7 8.3 12.3 31.7"/>'
-    '<path d="M3 40c3.5-3 7-3 10.5 0s7 3 10.5 0 7-3 10.5 0 7 3 10.5 0" stroke="var(--water)" '
-    'stroke-width="3.2"/></svg>'
+    '<svg viewBox="0 0 48 48" fill="none" stroke="var(--wheel)" stroke-width="2.4" stroke-linecap="round" '
+    f'aria-hidden="true">{_SHAPE}<path d="{_WAVE}" stroke="var(--water)" stroke-width="3.4"/></svg>'
 )
 _POND = (
     '<svg class="pond" viewBox="0 0 1200 88" preserveAspectRatio="none" aria-hidden="true" '
@@ -82,6 +89,12 @@ _POND = (
     '<path opacity=".35" d="M0 34c150-26 300-26 450 0s300 26 450 0 200-22 300-8v62H0z"/>'
     '<path opacity=".45" d="M0 54c200-22 350-14 560 0s420 18 640-4v38H0z"/>'
     '<path opacity=".8" d="M0 74c240-14 480-10 700 0s340 8 500-2v16H0z"/></svg>'
+)
+
+
+_ICON = "data:image/svg+xml," + quote(
+    '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 48 48" fill="none" stroke="#2c8079" '
+    f'stroke-width="3.4">{_SHAPE}<path d="{_WAVE}" stroke="#7fb8b2"/></svg>'
 )
 
 
@@ -102,8 +115,8 @@ def policy(origin_pattern: str) -> dict[str, str]:
     """
     return {
         "content-security-policy": (
-            f"default-src 'none'; style-src 'sha256-{_STYLE_HASH}'; form-action 'self' {origin_pattern}; "
-            "frame-ancestors 'none'; base-uri 'none'"
+            f"default-src 'none'; img-src data:; style-src 'sha256-{_STYLE_HASH}'; "
+            f"form-action 'self' {origin_pattern}; frame-ancestors 'none'; base-uri 'none'"
         ),
         "cache-control": "no-store",
         # Not no-referrer: the form's Origin header would be null with it.
@@ -116,7 +129,8 @@ def policy(origin_pattern: str) -> dict[str, str]:
 def _page(title: str, content: str, *, wide: bool = False) -> str:
     return (
         '<!doctype html><html lang="en"><head><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width,initial-scale=1"><link rel="icon" href="data:,">'
+        '<meta name="viewport" content="width=device-width,initial-scale=1">'
+        f'<link rel="icon" href="{_ICON}">'
         f"<title>{escape(title)} · Millpond</title><style>{STYLE}</style></head><body>"
         f"<main{' class=wide' if wide else ''}>{content}</main>{_POND}</body></html>"
     )
