@@ -1,0 +1,232 @@
+"""The serving controller's and the deployments' client; standard library only, for any environment.
+
+The calls and bodies are those of the Kubernetes API for KServe's ``InferenceService``.
+"""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import quote, urlsplit
+
+from millpond.model.errors import MillpondError
+
+GROUP = "apis/serving.kserve.io/v1beta1/namespaces"
+
+
+class ServingError(MillpondError):
+    """The controller or a model said no, or did not answer; ``status`` is the HTTP status, else 0."""
+
+    def __init__(self, message: str, *, hint: str | None = None, status: int = 0) -> None:
+        super().__init__(message, hint=hint)
+        self.status = status
+
+
+class ServingClient:
+    """Applies, reads and deletes deployments, and asks them for predictions.
+
+    Args:
+        url: base URL of the controller.
+        token: its bearer token.
+        gateway: public base URL of the gateway, ``http://localhost:PORT``; None when there is none.
+        timeout: seconds to wait for one answer.
+    """
+
+    def __init__(self, url: str, token: str, gateway: str | None = None, timeout: float = 60.0) -> None:
+        self._url = url.rstrip("/")
+        self._token = token
+        self._gateway = gateway
+        self._timeout = timeout
+        # The loopback address is not reached through a proxy, whatever the environment says.
+        self._opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+
+    @classmethod
+    def from_env(cls, environment: Mapping[str, str] | None = None) -> ServingClient:
+        """From ``MILLPOND_SERVING_URL``, ``MILLPOND_SERVING_TOKEN`` and, if set, ``MILLPOND_GATEWAY_URL``.
+
+        Raises:
+            ServingError: one of the first two is missing.
+        """
+        found = os.environ if environment is None else environment
+        missing = [n for n in ("MILLPOND_SERVING_URL", "MILLPOND_SERVING_TOKEN") if not found.get(n)]
+        if missing:
+            raise ServingError(
+                f"no model serving is known here: {', '.join(missing)} not set",
+                hint="is the platform up? millpond up",
+            )
+        gateway = found.get("MILLPOND_GATEWAY_URL") or None
+        return cls(found["MILLPOND_SERVING_URL"], found["MILLPOND_SERVING_TOKEN"], gateway)
+
+    def apply(self, document: Mapping[str, Any], wait: float | None = None) -> dict[str, Any]:
+        """Create or replace a deployment; with `wait`, return when it serves what the document says.
+
+        Args:
+            document: an ``InferenceService``.
+            wait: seconds until it has to be ready.
+
+        Raises:
+            ServingError: the document is refused; or, with `wait`, the new revision failed (the one before
+                keeps serving) or was not ready in time.
+        """
+        metadata = document.get("metadata") or {}
+        name = str(metadata.get("name", ""))
+        namespace = str(metadata.get("namespace") or "default")
+        found = self._call("PUT", self._path(namespace, name), dict(document))
+        return found if wait is None else self._settled(found, namespace, wait)
+
+    def get(self, name: str, namespace: str = "default") -> dict[str, Any]:
+        """One deployment with its status.
+
+        Raises:
+            ServingError: there is none (status 404), or no answer.
+        """
+        return self._call("GET", self._path(namespace, name))
+
+    def list(self, namespace: str = "default") -> list[dict[str, Any]]:
+        """All deployments of a namespace, by name."""
+        items: list[dict[str, Any]] = self._call("GET", self._path(namespace))["items"]
+        return items
+
+    def delete(self, name: str, namespace: str = "default") -> None:
+        """Stop a deployment and forget it; returns when nothing of it runs.
+
+        Raises:
+            ServingError: there is none (status 404), or no answer.
+        """
+        self._call("DELETE", self._path(namespace, name))
+
+    def predict(
+        self,
+        name: str,
+        payload: Any,
+        *,
+        protocol: str = "v2",
+        namespace: str = "default",
+        gateway: bool | None = None,
+    ) -> dict[str, Any]:
+        """One prediction.
+
+        Args:
+            name: the deployment.
+            payload: the body that the protocol wants.
+            protocol: ``v2`` or ``v1``.
+            namespace: the deployment's.
+            gateway: through the gateway or not; by default through it when its URL is known.
+
+        Raises:
+            ServingError: with the model's own sentence and status, or when nothing answers.
+        """
+        path = f"/v2/models/{name}/infer" if protocol == "v2" else f"/v1/models/{name}:predict"
+        if gateway or (gateway is None and self._gateway):
+            if not self._gateway:
+                raise ServingError("no gateway is known here: MILLPOND_GATEWAY_URL not set")
+            # *.localhost does not resolve in every libc: the address is the gateway's, the name a header.
+            port = urlsplit(self._gateway).port or 80
+            return _ask("127.0.0.1", port, path, payload, self._timeout, host=f"{name}.localhost:{port}")
+        for attempt in (1, 2):
+            address = (self.get(name, namespace).get("status") or {}).get("address") or {}
+            url = urlsplit(str(address.get("url", "")))
+            if not url.hostname or not url.port:
+                raise ServingError(
+                    f"deployment {name} is not ready", hint="look at its conditions", status=503
+                )
+            try:
+                return _ask(url.hostname, url.port, path, payload, self._timeout)
+            except ServingError as error:
+                if error.status or attempt == 2:  # without an answer the revision may just have changed
+                    raise
+        raise AssertionError("unreachable")
+
+    def _settled(self, found: dict[str, Any], namespace: str, wait: float) -> dict[str, Any]:
+        generation = found["metadata"]["generation"]
+        name = found["metadata"]["name"]
+        deadline = time.monotonic() + wait
+        while True:
+            status = found.get("status") or {}
+            if status.get("observedGeneration", 0) >= generation:
+                failure = failure_of(found)
+                if failure is not None:
+                    raise ServingError(f"deployment {name}: {failure}", hint=f"millpond logs {name}")
+                if condition(found, "Ready") == "True":
+                    return found
+            if time.monotonic() > deadline:
+                raise ServingError(f"deployment {name} is not ready after {wait:g} seconds")
+            time.sleep(0.1)
+            found = self.get(name, namespace)
+
+    @staticmethod
+    def _path(namespace: str, name: str | None = None) -> str:
+        path = f"/{GROUP}/{quote(namespace, safe='')}/inferenceservices"
+        return path if name is None else f"{path}/{quote(name, safe='')}"
+
+    def _call(self, method: str, path: str, body: object = None) -> dict[str, Any]:
+        request = urllib.request.Request(
+            self._url + path,
+            method=method,
+            data=None if body is None else json.dumps(body).encode(),
+            headers={"authorization": f"Bearer {self._token}", "content-type": "application/json"},
+        )
+        try:
+            with self._opener.open(request, timeout=self._timeout) as answer:
+                found: dict[str, Any] = json.load(answer)
+                return found
+        except urllib.error.HTTPError as error:
+            with error:
+                raise _refusal(error.code, error.read()) from None
+        except (OSError, ValueError) as error:
+            raise ServingError(f"model serving does not answer: {error}", hint="millpond status") from error
+
+
+def condition(found: Mapping[str, Any], kind: str) -> str | None:
+    """``True``, ``False`` or ``Unknown``, as the deployment's conditions have it."""
+    for item in (found.get("status") or {}).get("conditions", ()):
+        if item["type"] == kind:
+            return str(item["status"])
+    return None
+
+
+def failure_of(found: Mapping[str, Any]) -> str | None:
+    """Why the newest revision does not serve, or None."""
+    status = (found.get("status") or {}).get("modelStatus") or {}
+    if status.get("transitionStatus") in ("BlockedByFailedLoad", "InvalidSpec"):
+        return str((status.get("lastFailureInfo") or {}).get("message", "its newest revision failed"))
+    return None
+
+
+def _ask(
+    address: str, port: int, path: str, payload: Any, timeout: float, host: str | None = None
+) -> dict[str, Any]:
+    connection = http.client.HTTPConnection(address, port, timeout=timeout)
+    headers = {"content-type": "application/json"}
+    if host is not None:
+        headers["host"] = host
+    try:
+        connection.request("POST", path, json.dumps(payload), headers)
+        answer = connection.getresponse()
+        text = answer.read()
+    except (OSError, http.client.HTTPException) as error:
+        raise ServingError(f"nothing answers at {address}:{port}: {error}") from error
+    finally:
+        connection.close()
+    if answer.status >= 400:
+        raise _refusal(answer.status, text)
+    try:
+        found: dict[str, Any] = json.loads(text)
+    except ValueError:
+        raise ServingError(f"{address}:{port} answered with no JSON", status=answer.status) from None
+    return found
+
+
+def _refusal(status: int, body: bytes) -> ServingError:
+    try:
+        found = json.loads(body)
+        return ServingError(str(found.get("message") or found["error"]), status=status)
+    except (ValueError, KeyError, TypeError, AttributeError):
+        text = body.decode(errors="replace").strip()[:200]
+        return ServingError(f"answer {status}: {text}" if text else f"answer {status}", status=status)

@@ -1,0 +1,124 @@
+"""A revision as a process: its command for the platform's supervisor, and the ports that are free."""
+
+from __future__ import annotations
+
+import os
+import socket
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Protocol
+
+from millpond.model.errors import MillpondError
+from millpond.serving.controller.store import Revision
+from millpond.targets.local.supervisor.client import Supervisor
+from millpond.targets.local.supervisor.spec import Probe, ServiceSpec
+
+HOST = "127.0.0.1"
+COMPONENT = "serving"
+START_SECONDS = 180.0
+
+
+class Processes(Protocol):
+    """What the controller asks of whoever keeps processes running."""
+
+    async def run(self, spec: ServiceSpec) -> None:
+        """Have the service run and be ready; raises a MillpondError when it will not be."""
+
+    async def end(self, name: str) -> None:
+        """Stop a service and forget it; no error if it is not known."""
+
+    async def states(self) -> dict[str, str]:
+        """The state of every service of this component."""
+
+
+class SupervisedProcesses:
+    """The platform's supervisor, reached through its run directory."""
+
+    def __init__(self, run: Path) -> None:
+        self._supervisor = Supervisor(run)
+
+    async def run(self, spec: ServiceSpec) -> None:
+        """Start the service unless it runs, and wait until it is ready.
+
+        Raises:
+            MillpondError: it failed, with its last log lines as details.
+        """
+        await self._supervisor.start(spec)
+        await self._supervisor.ready(spec.name, timeout=spec.start_timeout + 5)
+
+    async def end(self, name: str) -> None:
+        """Stop a service gracefully and forget it."""
+        if name in await self.states():
+            await self._supervisor.stop(name)
+            await self._supervisor.remove(name)
+
+    async def states(self) -> dict[str, str]:
+        """The states of the model servers that the supervisor knows."""
+        return {
+            status.name: status.state
+            for status in await self._supervisor.status()
+            if status.component == COMPONENT and status.name.startswith("serving-")
+        }
+
+
+def service_of(revision: Revision, deployment: str, logs: Path) -> ServiceSpec:
+    """The process that serves a revision; the same revision always gives the same specification."""
+    version = revision.version or str(revision.number)
+    binaries = str(Path(sys.executable).parent)
+    environment = {
+        "PATH": f"{binaries}{os.pathsep}{os.environ.get('PATH', os.defpath)}",
+        "PYTHONPATH": os.environ.get("PYTHONPATH", ""),
+        "PYTHONUNBUFFERED": "1",
+        **revision.env,
+    }
+    return ServiceSpec(
+        name=revision.service,
+        component=COMPONENT,
+        argv=(
+            sys.executable,
+            "-m",
+            "millpond.serving.server",
+            "--model-dir",
+            revision.folder,
+            "--name",
+            deployment,
+            "--version",
+            version,
+            "--host",
+            HOST,
+            "--port",
+            str(revision.port),
+        ),
+        env=environment,
+        cwd=Path(revision.folder),
+        log=logs / f"{revision.service}.log",
+        ready=Probe(http=f"http://{HOST}:{revision.port}/v2/health/ready"),
+        live=Probe(http=f"http://{HOST}:{revision.port}/v2/health/live", timeout=10.0),
+        stop_timeout=35.0,
+        start_timeout=START_SECONDS,
+        give_up=2,
+    )
+
+
+def free_port(ports: Iterable[int], taken: set[int]) -> int:
+    """The first port that no revision has and nothing listens on.
+
+    Raises:
+        MillpondError: there is none left.
+    """
+    for port in ports:
+        if port not in taken and can_listen(port):
+            return port
+    raise MillpondError("no port is left for another model server", hint="widen the controller's --ports")
+
+
+def can_listen(port: int) -> bool:
+    """Whether a server could have the port now."""
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((HOST, port))
+        except OSError:
+            return False
+    return True
