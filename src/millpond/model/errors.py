@@ -30,12 +30,22 @@ class MillpondError(Exception):
         message: one sentence without a trailing period; names the component it happened to.
         hint: what the user can do, as a sentence or a command.
         details: more lines worth showing, such as the last lines of a log.
+        exit_code: of the command, where it is another than the class's.
     """
 
     exit_code = 1
 
-    def __init__(self, message: str, *, hint: str | None = None, details: Iterable[str] = ()) -> None:
+    def __init__(
+        self,
+        message: str,
+        *,
+        hint: str | None = None,
+        details: Iterable[str] = (),
+        exit_code: int | None = None,
+    ) -> None:
         super().__init__(message)
+        if exit_code is not None:
+            self.exit_code = exit_code
         self.message = message
         self.hint = hint
         self.details = tuple(details)
@@ -77,7 +87,7 @@ class DocumentError(MillpondError):
         }
 
 
-class DocumentErrors(DocumentError):
+class DocumentErrors(DocumentError):  # noqa: N818 - several of them, not one
     """Several mistakes in one file, told at once so that one edit mends all."""
 
     def __init__(self, errors: list[DocumentError]) -> None:

@@ -1,0 +1,1 @@
+"""The local target: a platform as plain processes on this machine."""

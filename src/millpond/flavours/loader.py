@@ -1,0 +1,93 @@
+"""Finds and reads flavour files: the project's own, and those that ship with Millpond."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from millpond.catalogue import Catalogue
+from millpond.flavours.datamill import is_datamill, translate
+from millpond.model import document
+from millpond.model.document import Document
+from millpond.model.errors import MillpondError, did_you_mean
+from millpond.model.flavour import Flavour
+from millpond.model.platform import Platform
+from millpond.model.resolve import resolve
+
+FILE = "millpond.yaml"
+SHIPPED = Path(__file__).parent
+
+
+@dataclass(frozen=True)
+class Source:
+    """A flavour with the file that it stands in."""
+
+    path: Path
+    flavour: Flavour
+    document: Document
+    notes: tuple[str, ...] = ()
+
+    @property
+    def project(self) -> Path:
+        """The folder beside which the platform keeps its state."""
+        return self.path.parent
+
+    def catalogue(self) -> Catalogue:
+        """The catalogue, with the folders that the flavour adds."""
+        return Catalogue((self.project / folder).resolve() for folder in self.flavour.catalogue)
+
+    def resolve(self, catalogue: Catalogue) -> Platform:
+        """The platform; see `millpond.model.resolve.resolve` for what is raised."""
+        return resolve(self.flavour, catalogue, self.document)
+
+
+def find(start: Path) -> Path:
+    """The flavour file of a folder, or of the nearest one above it.
+
+    Raises:
+        MillpondError: there is none.
+    """
+    for folder in (start, *start.parents):
+        if (folder / FILE).is_file():
+            return folder / FILE
+    raise MillpondError(
+        f"no {FILE} in {start} or above it", hint="millpond init starter writes one", exit_code=3
+    )
+
+
+def read(path: Path) -> Source:
+    """Read a flavour file, Millpond's own or Data-Mill's.
+
+    Raises:
+        DocumentError: it is wrong, with the place.
+        MillpondError: it cannot be read.
+    """
+    try:
+        text = path.read_text()
+    except OSError as error:
+        raise MillpondError(f"{path} cannot be read: {error.strerror}", exit_code=3) from None
+    found = document.read(text, str(path))
+    if is_datamill(found):
+        translated = translate(path)
+        return Source(path, translated.flavour, Document(str(path), {}, {}, {}), tuple(str(note) for note in translated.notes))
+    return Source(path, document.parse(Flavour, found), found)
+
+
+def shipped() -> Iterator[Source]:
+    """The flavours that ship with Millpond, by name."""
+    for path in sorted(SHIPPED.glob("*.yaml")):
+        yield read(path)
+
+
+def shipped_text(name: str) -> str:
+    """The commented text of a shipped flavour, for ``millpond init``.
+
+    Raises:
+        MillpondError: there is none of that name.
+    """
+    path = SHIPPED / f"{name}.yaml"
+    if not path.is_file():
+        names = [found.stem for found in SHIPPED.glob("*.yaml")]
+        raise MillpondError(f"no flavour is called {name}", hint=did_you_mean(name, names))
+    return path.read_text()

@@ -1,0 +1,72 @@
+"""Flavours: the file that names a platform, its components, their options and its target."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from millpond.model.interface import Name
+
+
+class FromElsewhere(BaseModel):
+    """A value that the file does not hold: it stands in an environment variable or a file."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    env: str | None = None
+    file: str | None = None
+
+    @model_validator(mode="after")
+    def _one_source(self) -> FromElsewhere:
+        if (self.env is None) == (self.file is None):
+            raise ValueError("either env or file names where the value stands")
+        return self
+
+
+class Selection(BaseModel):
+    """One component of a flavour: its options, and how it is wired."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+
+    component: Name | None = Field(default=None, description="The catalogue's entry, when the name differs")
+    uses: dict[Name, Name] = Field(default={}, description="Which provider meets a requirement")
+    binaries: dict[str, str] = Field(
+        default={}, description="The user's own programs in place of installed ones"
+    )
+    ports: dict[Name, Annotated[int, Field(ge=1, le=65535)]] = Field(default={}, description="Fixed ports")
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """The component's own options, not yet checked against it."""
+        return dict(self.model_extra or {})
+
+
+class Flavour(BaseModel):
+    """A platform as its user wrote it."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: Name = "millpond"
+    summary: str = ""
+    target: Literal["local", "kubernetes"] = "local"
+    catalogue: list[str] = Field(default=[], description="Folders with components of one's own")
+    components: dict[Name, Selection] = {}
+    external: dict[Name, dict[Name, str | int | FromElsewhere]] = Field(
+        default={}, description="Interfaces that services of one's own provide: their properties"
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _bare_components(cls, data: Any) -> Any:
+        """``mlflow:`` with nothing after it, and a plain list of names, mean the defaults."""
+        if not isinstance(data, dict) or "components" not in data:
+            return data
+        components = {} if data["components"] is None else data["components"]
+        if isinstance(components, list):
+            if not all(isinstance(name, str) for name in components):
+                raise ValueError("components is a list of names, or a mapping of names to options")
+            components = {name: {} for name in components}
+        if isinstance(components, dict):
+            components = {name: {} if value is None else value for name, value in components.items()}
+        return {**data, "components": components}

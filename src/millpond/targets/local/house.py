@@ -1,0 +1,122 @@
+"""A platform on this machine, put together: its workspace, state, secrets, ports and blueprints."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+
+from millpond.catalogue import Catalogue
+from millpond.model import expression
+from millpond.model.plan import Facts, Plan, compare
+from millpond.model.platform import USER, Binding, Platform
+from millpond.model.scope import bound
+from millpond.model.value import Value, link
+from millpond.targets.local.blueprint import Blueprint
+from millpond.targets.local.installs import Install, default_root
+from millpond.targets.local.installs.overlay import package_hash
+from millpond.targets.local.ports import allocate
+from millpond.targets.local.quarters import Quarters, user_for
+from millpond.targets.local.realise import Realiser
+from millpond.targets.local.secrets import Secrets
+from millpond.targets.local.state import NodeState, State
+from millpond.targets.local.supervisor.blocking import BlockingSupervisor
+from millpond.targets.local.supervisor.protocol import NotRunningError
+from millpond.targets.local.supervisor.spec import ServiceStatus
+from millpond.targets.local.workspace import Workspace
+
+
+@dataclass
+class House:
+    """Everything that the local target knows of one platform; reading it changes nothing but ports."""
+
+    platform: Platform
+    catalogue: Catalogue
+    workspace: Workspace
+    new_ports: frozenset[str] = frozenset()
+    installs: dict[str, Install] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.workspace.create()
+        self.state = State(self.workspace.state)
+        self.secrets = Secrets(self.workspace.secrets)
+        self.state.platform = self.platform.name
+        self._allocate_ports()
+        self.realiser = Realiser(
+            self.platform, self.workspace, self.state, self.secrets, self._quarters(), self.installs
+        )
+
+    def _quarters(self) -> Mapping[str, Quarters]:
+        return {
+            name: Quarters(
+                self.workspace, node, self.catalogue.entry(node.component.name).folder, user_for(node)
+            )
+            for name, node in self.platform.nodes.items()
+        }
+
+    def _allocate_ports(self) -> None:
+        """Give every port of the platform a number: the flavour's, the kept one, or a free one."""
+        for name, node in self.platform.nodes.items():
+            known = self.state.nodes.setdefault(name, NodeState(node.component.name))
+            if name in self.new_ports:
+                known.ports = {}
+        for name, node in self.platform.nodes.items():
+            ports = self.state.nodes[name].ports
+            for port, usual in node.component.service.ports.items():
+                if port in node.ports:
+                    ports[port] = node.ports[port]
+                elif port not in ports:
+                    ports[port] = allocate(usual, self._given_ports())
+
+    def _given_ports(self) -> Iterable[int]:
+        return [port for node in self.state.nodes.values() for port in node.ports.values()]
+
+    @cached_property
+    def blueprints(self) -> Mapping[str, Blueprint]:
+        """Every node, worked out for this machine."""
+        return {
+            name: Blueprint(node, self.catalogue.entry(node.component.name), self.realiser)
+            for name, node in self.platform.nodes.items()
+        }
+
+    @cached_property
+    def wished(self) -> Mapping[str, Facts]:
+        """The digest of every node."""
+        overlay = package_hash(default_root())
+        return {name: blueprint.facts(overlay) for name, blueprint in self.blueprints.items()}
+
+    def statuses(self) -> dict[str, ServiceStatus]:
+        """What the supervisor says of every process; empty when it does not run."""
+        try:
+            return {found.name: found for found in BlockingSupervisor(self.workspace.run).status()}
+        except NotRunningError:
+            return {}
+
+    def plan(self) -> Plan:
+        """The difference between the platform and what runs."""
+        statuses = self.statuses()
+        ready = {name for name, status in statuses.items() if status.state == "ready"}
+        running = frozenset(
+            name
+            for name, node in self.state.nodes.items()
+            if node.processes and ready.issuperset(node.processes)
+        )
+        return compare(self.platform, self.wished, self.state.facts(), running)
+
+    def environment(self) -> dict[str, str]:
+        """What user code finds in its environment: every interface of the platform, secrets included."""
+        found: dict[str, str] = {}
+        for binding in self.platform.user.values():
+            for name, template in self.platform.interfaces[binding.interface].env.items():
+                value = _interface_value(self.platform, binding, template)
+                text = self.realiser.text(value)
+                if text:
+                    found[name] = text
+        found["MILLPOND_PROJECT"] = str(self.workspace.project)
+        if "MLFLOW_TRACKING_URI" in found:
+            found["MLFLOW_DISABLE_TELEMETRY"] = "true"
+        return found
+
+
+def _interface_value(platform: Platform, binding: Binding, template: str) -> Value:
+    return link(expression.parse(template), lambda path: bound(platform, USER, binding, path[0]))

@@ -1,0 +1,142 @@
+"""Values become text: the local face of every atom."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import assert_never
+
+from millpond.model.component import Secret as Rule
+from millpond.model.errors import MillpondError
+from millpond.model.platform import Platform
+from millpond.model.scope import Scope
+from millpond.model.value import Atom, Elsewhere, Endpoint, Fact, Filtered, Listen, Place, Secret, Value
+from millpond.targets.local.installs import Install
+from millpond.targets.local.quarters import Quarters
+from millpond.targets.local.secrets import Secrets
+from millpond.targets.local.state import State
+from millpond.targets.local.workspace import Workspace
+
+LOOPBACK = "127.0.0.1"
+
+
+class Realiser:
+    """Tells every atom of a platform on this machine.
+
+    Args:
+        installs: where the parts of a node are; a node that is not in it gets a symbol instead, which is
+            enough for a digest.
+    """
+
+    def __init__(
+        self,
+        platform: Platform,
+        workspace: Workspace,
+        state: State,
+        secrets: Secrets,
+        quarters: Mapping[str, Quarters],
+        installs: Mapping[str, Install],
+    ) -> None:
+        self.platform = platform
+        self.workspace = workspace
+        self.state = state
+        self.secrets = secrets
+        self.quarters = quarters
+        self.installs = installs
+
+    def scope(self, node: str) -> Scope:
+        """The scope of a node's own expressions."""
+        return Scope(self.platform, self.platform.nodes[node])
+
+    def text(self, value: Value) -> str:
+        """The text of a linked value."""
+        return value.realise(self.atom)
+
+    def template(self, node: str, template: str) -> str:
+        """The text of a template of a node's component file."""
+        return self.text(self.scope(node).value(template))
+
+    def atom(self, atom: Atom) -> str:
+        """The text of one atom.
+
+        Raises:
+            MillpondError: it stands in an environment variable or file that is not there.
+        """
+        match atom:
+            case Secret():
+                return self.secrets.get(atom, self._rule(atom))
+            case Endpoint():
+                return self._endpoint(atom)
+            case Listen():
+                return LOOPBACK if atom.port is None else str(self._port(atom.node, atom.port))
+            case Place():
+                return self._place(atom)
+            case Elsewhere():
+                return elsewhere(atom)
+            case Fact():
+                return str(self.workspace.run if atom.name == "run" else self.workspace.project)
+            case Filtered():
+                raise AssertionError("filters are applied by the value")
+        assert_never(atom)
+
+    def _endpoint(self, atom: Endpoint) -> str:
+        port = self._port(atom.node, atom.port)
+        parts = {
+            "url": f"http://{LOOPBACK}:{port}",
+            "host": LOOPBACK,
+            "port": str(port),
+            "address": f"{LOOPBACK}:{port}",
+        }
+        return parts[atom.part]
+
+    def _port(self, node: str, port: str) -> int:
+        return self.state.nodes[node].ports[port]
+
+    def _place(self, atom: Place) -> str:
+        quarters = self.quarters[atom.node]
+        match atom.kind:
+            case "volumes":
+                return str(quarters.volume(atom.name))
+            case "files":
+                return str(quarters.files / atom.name)
+            case "folder":
+                return str(quarters.folder)
+        install = self.installs.get(atom.node)
+        if install is None:
+            return f"<{atom.node}.install.{atom.name}>"
+        if atom.name == "bin":
+            return str(install.bin[0])
+        path = install.paths.get(atom.name)
+        if path is None:
+            raise MillpondError(f"{atom.node}: its install has no part {atom.name}")
+        return str(path)
+
+    def _rule(self, secret: Secret) -> Rule:
+        component = self.platform.nodes[secret.node].component
+        if secret.grant is None:
+            return component.service.secrets[secret.name]
+        return next(p.grants[secret.name] for p in component.provides.values() if secret.name in p.grants)
+
+
+def elsewhere(atom: Elsewhere) -> str:
+    """A value that the user keeps in an environment variable or a file.
+
+    Raises:
+        MillpondError: it is not there.
+    """
+    if atom.env is not None:
+        found = os.environ.get(atom.env)
+        if found is None:
+            raise MillpondError(
+                f"the flavour takes a value from the environment variable {atom.env}, which is not set",
+                hint=f"set it: export {atom.env}=…",
+            )
+        return found
+    path = Path(atom.file or "").expanduser()
+    try:
+        return path.read_text().strip()
+    except OSError as error:
+        raise MillpondError(
+            f"the flavour takes a value from the file {path}, which cannot be read: {error.strerror}"
+        ) from None

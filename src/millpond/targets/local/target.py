@@ -1,0 +1,286 @@
+"""The local target as the command line uses it: plan, apply, look, stop, destroy."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from millpond.catalogue import Catalogue
+from millpond.model.errors import MillpondError, did_you_mean
+from millpond.model.plan import Plan
+from millpond.model.platform import Platform
+from millpond.targets.local import routes
+from millpond.targets.local.apply import Applier, Listener
+from millpond.targets.local.blueprint import Blueprint
+from millpond.targets.local.house import House
+from millpond.targets.local.installs import Install, InstallStore
+from millpond.targets.local.quarters import Quarters
+from millpond.targets.local.supervisor import client
+from millpond.targets.local.supervisor.spec import ServiceStatus
+from millpond.targets.local.workspace import Workspace
+
+
+@dataclass(frozen=True)
+class ComponentStatus:
+    """One component as it is now.
+
+    Args:
+        name: the node's name.
+        component: the catalogue's entry.
+        state: the worst state of its processes, or ``stopped``.
+        since: seconds since the epoch at which it entered that state; None when it never ran.
+        url: what a browser opens, if anything.
+        endpoints: its ports by name.
+        message: why it is not ready, if it is not.
+        processes: its processes, also those that it started itself.
+    """
+
+    name: str
+    component: str
+    state: str
+    since: float | None
+    url: str | None
+    endpoints: dict[str, str]
+    message: str
+    processes: tuple[ServiceStatus, ...]
+
+
+_WORST = ("failed", "backoff", "unhealthy", "stopping", "stopped", "waiting", "starting", "ready")
+
+
+class LocalTarget:
+    """A platform as plain processes on this machine.
+
+    Args:
+        platform: the resolved platform.
+        catalogue: where its components stand.
+        project: the folder of the flavour file.
+        new_ports: nodes that get new ports instead of the kept ones.
+    """
+
+    def __init__(
+        self, platform: Platform, catalogue: Catalogue, project: Path, new_ports: Iterable[str] = ()
+    ) -> None:
+        self.platform = platform
+        self.workspace = Workspace(project)
+        self.house = House(platform, catalogue, self.workspace, frozenset(new_ports))
+        self.catalogue = catalogue
+
+    # --- change -------------------------------------------------------------------------------------------
+
+    def plan(self) -> Plan:
+        """What `apply` would change; reads only."""
+        return self.house.plan()
+
+    async def apply(self, listener: Listener, *, offline: bool = False, only: Iterable[str] = ()) -> Plan:
+        """Bring the platform to its wished state.
+
+        Args:
+            listener: is told every event.
+            offline: never try the network; what is not cached is an error.
+            only: these nodes and what they wait for; all when empty.
+
+        Returns:
+            The plan that was carried out.
+
+        Raises:
+            BusyError: another command is changing the platform.
+            NotReadyError: a component did not come up.
+        """
+        with self.workspace.changing():
+            plan = self._limited(self.plan(), only)
+            if plan.empty and not self._provisions_due():
+                return plan
+            self.house.state.save()
+            await Applier(self.house, InstallStore(offline=offline), listener).apply(plan)
+            return plan
+
+    def _provisions_due(self) -> bool:
+        return any(
+            self.house.state.nodes[name].provisions.get(f"{asker}.{binding.requirement}")
+            != blueprint.provision_digest(asker, binding)
+            for name, blueprint in self.house.blueprints.items()
+            for asker, binding in self.platform.askers(name)
+        )
+
+    def _limited(self, plan: Plan, only: Iterable[str]) -> Plan:
+        wanted = set(only)
+        if not wanted:
+            return plan
+        for name in wanted:
+            self._require(name)
+        queue = list(wanted)
+        while queue:
+            for other in self.platform.nodes[queue.pop()].waits_for:
+                if other not in wanted:
+                    wanted.add(other)
+                    queue.append(other)
+        changes = tuple(change for change in plan.changes if change.component in wanted)
+        return Plan(plan.platform, changes, plan.notes)
+
+    async def down(self) -> None:
+        """Stop everything in reverse order, and the supervisor; data, ports and secrets stay."""
+        with self.workspace.changing():
+            await client.Supervisor(self.workspace.run).shutdown()
+
+    async def stop(self, name: str) -> None:
+        """Stop one component, and what it started itself."""
+        self._require(name)
+        with self.workspace.changing():
+            supervisor = client.Supervisor(self.workspace.run)
+            names = [found.name for found in await supervisor.status() if found.component == name]
+            await supervisor.stop(*names)
+
+    async def restart(self, name: str) -> None:
+        """Restart one component, and wait until it is ready.
+
+        Raises:
+            MillpondError: it is not running, or does not come back.
+        """
+        self._require(name)
+        with self.workspace.changing():
+            supervisor = client.Supervisor(self.workspace.run)
+            known = {found.name for found in await supervisor.status()}
+            processes = [found for found in self.house.blueprints[name].process_names() if found in known]
+            if not processes:
+                raise MillpondError(f"{name} is not running", hint="millpond up starts it")
+            await supervisor.stop(*processes)
+            for process in processes:
+                await supervisor.restart(process)
+            for process in processes:
+                await supervisor.ready(process, 180)
+
+    async def wait(self, names: Iterable[str], timeout: float) -> None:
+        """Wait until components are ready; all when none is named."""
+        supervisor = client.Supervisor(self.workspace.run)
+        for name in list(names) or list(self.platform.nodes):
+            self._require(name)
+            for process in self.house.blueprints[name].process_names():
+                await supervisor.ready(process, timeout)
+
+    def destroy_list(self) -> list[tuple[Path, int]]:
+        """What `destroy` would delete: each folder with its size in bytes."""
+        found = [(self.workspace.root, _size(self.workspace.root))]
+        for quarters in self._quarters():
+            shared = self.workspace.shared(quarters.node.name)
+            if quarters.user and shared.exists():
+                found.append((shared, _size(shared)))
+        return [entry for entry in found if entry[0].exists()]
+
+    async def destroy(self) -> None:
+        """Stop everything and delete all data, secrets and state of the platform; installs stay."""
+        await self.down()
+        for quarters in self._quarters():
+            quarters.destroy()
+        shutil.rmtree(self.workspace.root)
+
+    def _quarters(self) -> list[Quarters]:
+        return list(self.house.realiser.quarters.values())
+
+    # --- look ---------------------------------------------------------------------------------------------
+
+    def status(self) -> list[ComponentStatus]:
+        """Every component of the platform, and what still runs of those that left it."""
+        statuses = self.house.statuses()
+        names = [*self.platform.order]
+        names += [s.component for s in statuses.values() if s.component not in names]
+        return [self._status(name, statuses) for name in dict.fromkeys(names)]
+
+    def _status(self, name: str, statuses: dict[str, ServiceStatus]) -> ComponentStatus:
+        processes = tuple(found for found in statuses.values() if found.component == name)
+        node = self.platform.nodes.get(name)
+        own = set(self.house.blueprints[name].process_names()) if node else set(statuses)
+        main = [found for found in processes if found.name in own]
+        worst = min(main, key=lambda found: _WORST.index(found.state), default=None)
+        missing = own - set(statuses) if node else set()
+        state = "stopped" if worst is None or missing else worst.state
+        ports = self.house.state.nodes[name].ports if name in self.house.state.nodes else {}
+        return ComponentStatus(
+            name,
+            node.component.name if node else name,
+            state,
+            worst.since if worst else None,
+            self.url(name) if node else None,
+            {port: f"127.0.0.1:{number}" for port, number in ports.items()},
+            worst.message if worst and state != "ready" else "",
+            processes,
+        )
+
+    def url(self, name: str) -> str | None:
+        """What a browser opens for a component: through the gateway where there is one."""
+        node = self.platform.nodes[name]
+        opened = node.component.service.open
+        if opened is None:
+            return None
+        gateway = routes.gateway(self.platform)
+        if gateway is None:
+            return f"http://127.0.0.1:{self.house.state.nodes[name].ports[opened.port]}{opened.path}"
+        # Where the gateway has several ports, the first is the public one.
+        port = next(iter(self.house.state.nodes[gateway].ports.values()))
+        return f"http://{name}.localhost:{port}{opened.path}"
+
+    def logs(self, name: str) -> list[Path]:
+        """The log files of a component's processes and jobs, or of one process (``dask/worker``)."""
+        if name in self.platform.nodes:
+            names = self.house.blueprints[name].process_names()
+            names += [found.name for found in self.house.statuses().values() if found.component == name]
+            names.append(f"{name}/jobs")
+        else:
+            known = self.house.statuses()
+            if name not in known:
+                self._require(name)
+            names = [name]
+        paths = [self.workspace.log(found) for found in dict.fromkeys(names)]
+        known_logs = {found.name: Path(found.log) for found in self.house.statuses().values() if found.log}
+        paths += [known_logs[found] for found in names if found in known_logs]
+        return [path for path in dict.fromkeys(paths) if path.exists()]
+
+    def credentials(self, name: str) -> tuple[str, str]:
+        """The user name and password of a component.
+
+        Raises:
+            MillpondError: it has none.
+        """
+        self._require(name)
+        found = self.platform.nodes[name].component.service.credentials
+        if found is None:
+            having = [n for n, node in self.platform.nodes.items() if node.component.service.credentials]
+            raise MillpondError(
+                f"{name} has no credentials", hint=f"these have: {', '.join(having)}" if having else None
+            )
+        return self.house.realiser.template(name, found.username), self.house.realiser.template(
+            name, found.password
+        )
+
+    def environment(self) -> dict[str, str]:
+        """What user code finds in its environment, secrets included."""
+        return self.house.environment()
+
+    def why(self, name: str) -> Iterator[str]:
+        """Why a component is part of the platform, and who is wired to it, in sentences."""
+        self._require(name)
+        node = self.platform.nodes[name]
+        yield f"{name} is here because {node.because}"
+        for binding in node.bindings.values():
+            who = binding.provider or f"your own {binding.interface}"
+            yield f"{name} gets {binding.interface} ({binding.requirement}) from {who}"
+        for asker, binding in self.platform.askers(name):
+            yield f"{asker} gets {binding.interface} ({binding.requirement}) from {name}"
+
+    async def install(self, lock_owner: Blueprint | str, *, offline: bool = False) -> Install:
+        """Make sure that a node's parts are installed, and say where they are."""
+        blueprint = self.house.blueprints[lock_owner] if isinstance(lock_owner, str) else lock_owner
+        return await InstallStore(offline=offline).ensure(blueprint.install_request)
+
+    def _require(self, name: str) -> None:
+        if name not in self.platform.nodes:
+            raise MillpondError(
+                f"no component of this platform is called {name}",
+                hint=did_you_mean(name, self.platform.nodes),
+            )
+
+
+def _size(folder: Path) -> int:
+    return sum(path.lstat().st_size for path in folder.rglob("*") if not path.is_dir())
