@@ -20,7 +20,19 @@ from millpond.model.errors import DocumentError, DocumentErrors, Place, did_you_
 Path = tuple[str | int, ...]
 Model = TypeVar("Model", bound=BaseModel)
 
-_Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_PLAIN = "plain"
+_CORE = "tag:yaml.org,2002:"
+_MAX_VALUES = 100_000
+_MAX_DEPTH = 100
+_Base: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+class _Loader(_Base):  # type: ignore[misc] # the C loader's class has no types
+    """Tells scalars without quotes and tag apart from others, and leaves their meaning to `scalar`."""
+
+    yaml_implicit_resolvers = {None: [(_PLAIN, re.compile(""))]}
+
+
 _SCALARS: list[tuple[re.Pattern[str], Any]] = [
     (re.compile(r"(?:null|Null|NULL|~|)\Z"), lambda text: None),
     (re.compile(r"(?:true|True|TRUE)\Z"), lambda text: True),
@@ -32,6 +44,22 @@ _SCALARS: list[tuple[re.Pattern[str], Any]] = [
     (re.compile(r"[-+]?\.(?:inf|Inf|INF)\Z"), lambda text: float(text.replace(".", ""))),
     (re.compile(r"\.(?:nan|NaN|NAN)\Z"), lambda text: float("nan")),
 ]
+
+
+_KINDS = {
+    "string_type": "text",
+    "int_type": "a whole number",
+    "int_parsing": "a whole number",
+    "int_from_float": "a whole number",
+    "float_type": "a number",
+    "float_parsing": "a number",
+    "bool_type": "true or false",
+    "bool_parsing": "true or false",
+    "list_type": "a list",
+    "dict_type": "a mapping (key: value)",
+    "model_type": "a mapping (key: value)",
+    "none_required": "empty",
+}
 
 
 @dataclass(frozen=True)
@@ -67,16 +95,20 @@ def read(text: str, source: str) -> Document:
         DocumentError: the text is not YAML, a key stands twice, or a value has a custom tag.
     """
     try:
+        _refuse_depth(text, source)
         node = yaml.compose(text, Loader=_Loader)
+        builder = _Builder(source)
+        data = None if node is None else builder.build(node, ())
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
+        if mark and error.context_mark and mark.line >= len(text.splitlines()):
+            # Something is open at the end of the file; where it was opened says more.
+            mark = error.context_mark
         place = Place(source, mark.line + 1, mark.column + 1) if mark else Place(source, 1, 1)
         raise DocumentError(place, f"not YAML: {error.problem or error.context}") from None
     except yaml.YAMLError as error:
         raise DocumentError(Place(source, 1, 1), f"not YAML: {error}") from None
-    document = Document(source, None, {}, {})
-    data = None if node is None else _build(node, (), document)
-    return Document(source, data, document.keys, document.values)
+    return Document(source, data, builder.keys, builder.values)
 
 
 def parse(model: type[Model], document: Document, *, data: Any = None, at: Path = ()) -> Model:
@@ -88,7 +120,7 @@ def parse(model: type[Model], document: Document, *, data: Any = None, at: Path 
     try:
         return model.model_validate(_part(document.data, at) if data is None else data)
     except ValidationError as error:
-        found = [_mistake(document, model, at, item) for item in error.errors()]
+        found = _mistakes(document, model, at, error)
         found.sort(key=lambda mistake: mistake.place)
         raise (found[0] if len(found) == 1 else DocumentErrors(found)) from None
 
@@ -104,73 +136,177 @@ def _part(data: Any, at: Path) -> Any:
     return data
 
 
-def _build(node: yaml.Node, path: Path, document: Document) -> Any:
-    place = _place(node, document.source)
-    document.values[path] = place
-    if isinstance(node, yaml.MappingNode):
-        return _mapping(node, path, document)
-    if isinstance(node, yaml.SequenceNode):
-        return [_build(child, (*path, index), document) for index, child in enumerate(node.value)]
-    if not node.tag.startswith("tag:yaml.org,2002:"):
-        raise DocumentError(place, f"the tag {node.tag} is not known", hint="write the value without a tag")
-    if isinstance(node, yaml.ScalarNode) and node.style is None and node.tag != "tag:yaml.org,2002:str":
-        return _scalar(node.value)
-    return node.value
+def _refuse_depth(text: str, source: str) -> None:
+    """Refuse what is nested so deeply that the C loader would overflow the stack.
+
+    Reading the events costs half as much as reading the document, so it is left out where the text has too
+    few brackets, dashes and blanks for such a depth.
+    """
+    if sum(map(text.count, ("[", "{", "-", "?"))) <= _MAX_DEPTH and " " * _MAX_DEPTH not in text:
+        return
+    depth = 0
+    for event in yaml.parse(text, Loader=_Loader):
+        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+        if depth > _MAX_DEPTH:
+            raise DocumentError(_place(event, source), f"values are nested more than {_MAX_DEPTH} deep")
 
 
-def _mapping(node: yaml.MappingNode, path: Path, document: Document) -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    for key, child in node.value:
-        place = _place(key, document.source)
-        if not isinstance(key, yaml.ScalarNode):
-            raise DocumentError(place, "a key must be a plain word")
-        name = str(key.value)
-        if name == "<<":
-            raise DocumentError(place, "merge keys (<<) are not read", hint="write the keys out")
-        if name in found:
-            first = document.keys[(*path, name)]
-            raise DocumentError(place, f"{name} stands twice, first in line {first.line}")
-        document.keys[(*path, name)] = place
-        found[name] = _build(child, (*path, name), document)
-    return found
+class _Builder:
+    """Turns YAML's nodes into plain data, and notes the place of each."""
+
+    def __init__(self, source: str) -> None:
+        self.source = source
+        self.keys: dict[Path, Place] = {}
+        self.values: dict[Path, Place] = {}
+        self._around: list[yaml.Node] = []
+
+    def build(self, node: yaml.Node, path: Path) -> Any:
+        place = _place(node, self.source)
+        if len(self.values) >= _MAX_VALUES:
+            raise DocumentError(place, f"its aliases stand for more than {_MAX_VALUES} values")
+        if any(node is other for other in self._around):
+            raise DocumentError(place, "an alias stands inside of what it names")
+        self.values[path] = place
+        kind = node.tag.removeprefix(_CORE)
+        if kind not in _TAGS[type(node)]:
+            raise DocumentError(
+                place, f"the tag {node.tag} is not known", hint="write the value without a tag"
+            )
+        if isinstance(node, yaml.ScalarNode):
+            return node.value if kind in ("str", "!") else scalar(node.value)
+        self._around.append(node)
+        try:
+            if isinstance(node, yaml.MappingNode):
+                return self._mapping(node, path)
+            return [self.build(child, (*path, index)) for index, child in enumerate(node.value)]
+        finally:
+            self._around.pop()
+
+    def _mapping(self, node: yaml.MappingNode, path: Path) -> dict[str, Any]:
+        found: dict[str, Any] = {}
+        for key, child in node.value:
+            place = _place(key, self.source)
+            if not isinstance(key, yaml.ScalarNode):
+                raise DocumentError(place, "a key must be a plain word")
+            name = str(key.value)
+            if name == "<<" and key.tag == _PLAIN:
+                raise DocumentError(place, "merge keys (<<) are not read", hint="write the keys out")
+            if name in found:
+                first = self.keys[(*path, name)]
+                raise DocumentError(place, f"{name} stands twice, first in line {first.line}")
+            self.keys[(*path, name)] = place
+            found[name] = self.build(child, (*path, name))
+        return found
 
 
-def _scalar(text: str) -> Any:
+_TAGS: dict[type[yaml.Node], tuple[str, ...]] = {
+    yaml.ScalarNode: (_PLAIN, "!", "str", "int", "float", "bool", "null"),
+    yaml.SequenceNode: ("!", "seq"),
+    yaml.MappingNode: ("!", "map"),
+}
+
+
+def scalar(text: str) -> Any:
+    """What a scalar without quotes means under YAML 1.2's core schema.
+
+    >>> scalar("0o14"), scalar("1e3"), scalar("yes"), scalar("~")
+    (12, 1000.0, 'yes', None)
+    """
     for pattern, convert in _SCALARS:
         if pattern.match(text):
-            return convert(text)
+            # Python reads no decimal number of more than some thousand digits; nobody means one.
+            return convert(text) if len(text) <= 1000 else text
     return text
 
 
-def _place(node: yaml.Node, source: str) -> Place:
-    return Place(source, node.start_mark.line + 1, node.start_mark.column + 1)
+def _place(node: yaml.Node | yaml.Event, source: str) -> Place:
+    mark: Any = node.start_mark
+    return Place(source, mark.line + 1, mark.column + 1)
+
+
+def _mistakes(
+    document: Document, model: type[BaseModel], at: Path, error: ValidationError
+) -> list[DocumentError]:
+    """One sentence for each mistake; where every branch of a union complains, that is one mistake."""
+    found: list[DocumentError] = []
+    unions: dict[Path, list[Any]] = {}
+    for item in error.errors():
+        union = _union(document, at, item)
+        if union is None:
+            found.append(_mistake(document, model, at, item))
+        else:
+            unions.setdefault(union, []).append(item)
+    for path, items in unions.items():
+        nearly = [item for item in items if item["type"] not in _KINDS]
+        if nearly:
+            found += [_mistake(document, model, at, item) for item in nearly]
+            continue
+        kinds = " or ".join(dict.fromkeys(_KINDS[item["type"]] for item in items))
+        found.append(document.error(path, _at(path, f"must be {kinds}{_shown(items[0])}")))
+    return found
+
+
+def _union(document: Document, at: Path, item: Any) -> Path | None:
+    """Where the union stands to one of whose branches an error belongs, or None.
+
+    Pydantic puts the branch's name between the keys; it is a step that the document has not.
+    """
+    path, loc = at, item["loc"]
+    for index, step in enumerate(loc):
+        if (*path, step) in document.values:
+            path = (*path, step)
+        elif step == "[key]" or (index == len(loc) - 1 and item["type"] == "missing"):
+            return None
+        else:
+            return path
+    return None
 
 
 def _mistake(document: Document, model: type[BaseModel], at: Path, item: Any) -> DocumentError:
     """Turn one of pydantic's errors into a sentence at a place."""
-    path: Path = at + tuple(step for step in item["loc"])
+    path: Path = at + tuple(item["loc"])
     known = _known_path(document, path)
     kind = item["type"]
     if kind == "extra_forbidden":
         word = str(path[-1])
-        allowed = _fields(model, item["loc"][:-1])
-        return DocumentError(document.key_place(path), f"unknown key {word}", hint=did_you_mean(word, allowed))
-    where = ".".join(str(step) for step in known)
-    if kind == "missing":
-        parent = ".".join(str(step) for step in path[:-1])
         return DocumentError(
-            document.place(path[:-1]), f"{path[-1]} is missing" + (f" in {parent}" if parent else "")
+            document.key_place(known),
+            f"unknown key {word}",
+            hint=did_you_mean(word, _fields(model, item["loc"][:-1])),
+        )
+    if kind == "missing":
+        parent = ".".join(str(step) for step in known)
+        return DocumentError(
+            document.place(known), f"{path[-1]} is missing" + (f" in {parent}" if parent else "")
+        )
+    if path[-1:] == ("[key]",):
+        return DocumentError(
+            document.key_place(known),
+            f"{known[-1]} cannot be a name",
+            hint="a name has lower-case letters, digits, - and _, and begins with a letter",
         )
     if kind == "value_error":
-        reason = str(item["ctx"]["error"])
-        return DocumentError(document.place(known), f"{where}: {reason}" if where else reason)
+        return DocumentError(document.place(known), _at(known, str(item["ctx"]["error"]), ": "))
+    if kind in _KINDS:
+        return document.error(known, _at(known, f"must be {_KINDS[kind]}{_shown(item)}"))
+    hint: str | None = None
     got = item.get("input")
-    shown = f", not {got!r}" if isinstance(got, str | int | float | bool) else ""
-    reason = item["msg"][:1].lower() + item["msg"][1:]
-    hint = None
     if kind == "literal_error" and isinstance(got, str):
         hint = did_you_mean(got, re.findall(r"'([^']*)'", item["ctx"]["expected"]))
-    return DocumentError(document.place(known), f"{where}: {reason}{shown}" if where else reason, hint=hint)
+    reason = re.sub(r"^(?:Input|String|Value) should ", "must ", item["msg"])
+    return document.error(known, _at(known, reason[:1].lower() + reason[1:] + _shown(item)), hint=hint)
+
+
+def _at(path: Path, reason: str, between: str = " ") -> str:
+    where = ".".join(str(step) for step in path)
+    if not where:
+        return reason if between == ": " else f"the file {reason}"
+    return f"{where}{between}{reason}"
+
+
+def _shown(item: Any) -> str:
+    got = item.get("input")
+    return f", not {got!r}" if got is None or isinstance(got, str | int | float | bool) else ""
 
 
 def _known_path(document: Document, path: Path) -> Path:
@@ -199,7 +335,7 @@ def _step(annotation: Any, step: str | int) -> Iterator[Any]:
         for name, info in annotation.model_fields.items():
             if step in (name, info.alias):
                 yield from _members(info.annotation)
-        if annotation.__name__ == step:
+        if str(step).removesuffix("]").split(", ")[-1] == annotation.__name__:
             yield annotation
     elif get_origin(annotation) is dict:
         yield from _members(get_args(annotation)[1])
