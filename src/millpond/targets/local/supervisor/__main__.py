@@ -5,6 +5,7 @@ Ends at once, and quietly, when there is one already.
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import fcntl
 import os
@@ -17,6 +18,7 @@ from pathlib import Path
 
 from millpond.targets.local.supervisor import logs, protocol
 from millpond.targets.local.supervisor.register import end_leftovers
+from millpond.targets.local.supervisor.server import serve
 
 _PATIENCE_WITH_PREDECESSOR = 30.0
 _WANTED_FILES = 8192
@@ -33,11 +35,6 @@ def main() -> None:
     ended = end_leftovers(run)
     if ended:
         sys.stderr.write(f"ended {ended} processes that a killed supervisor had left\n")
-    # Only now: whoever finds another supervisor at work should not have carried all of it.
-    import asyncio
-
-    from millpond.targets.local.supervisor.server import serve
-
     asyncio.run(serve(run))
 
 

@@ -97,7 +97,7 @@ class Daemon:
         """Whether a process belongs to one of the services."""
         try:
             group = os.getpgid(pid)
-        except ProcessLookupError:
+        except OSError:
             return True  # it has gone: nothing of anybody else's
         groups = {service.leader.pid for service in self._services.values() if service.leader}
         return group in groups or pid in processes.marked(str(self.run))

@@ -50,8 +50,9 @@ def started(pid: int) -> str | None:
 
 def group_alive(leader: Leader) -> bool:
     """Whether any process of the leader's group is left, as far as it is still that leader's group."""
-    if not _still_ours(leader):
-        return False
+    now = started(leader.pid)
+    if now is not None:
+        return not leader.started or now == leader.started
     try:
         os.killpg(leader.pid, 0)
     except (ProcessLookupError, PermissionError):

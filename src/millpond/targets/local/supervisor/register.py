@@ -6,6 +6,7 @@ when both are gone. Neither hears more of a service than its name, process and s
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import json
 import os
@@ -21,6 +22,8 @@ from millpond.targets.local.supervisor.processes import MARK, Leader, boot_id, e
 
 FILE = "processes.json"
 _PATIENCE_WITH_GUARDIAN = 6.0
+_SHORT_LIFE = 0.5
+_PAUSE = 5.0
 
 
 class Register:
@@ -36,6 +39,7 @@ class Register:
         self._watch = watch
         self._leaders: dict[int, Leader] = {}
         self._guardian = 0
+        self._guardian_since = 0.0
         self._pipe = -1
         self._closed = False
 
@@ -63,7 +67,7 @@ class Register:
     def close(self) -> None:
         """The supervisor ends on purpose; the guardian has nothing left to do and ends too."""
         self._closed = True
-        os.close(self._pipe)
+        self._close_pipe()
         with contextlib.suppress(FileNotFoundError):
             (self._run / FILE).unlink()
 
@@ -75,28 +79,52 @@ class Register:
             "PYTHONPATH": str(Path(millpond.__file__).parent.parent),
             "PATH": os.environ.get("PATH", os.defpath),
         }
-        process = subprocess.Popen(
-            [sys.executable, "-S", "-m", "millpond.targets.local.supervisor.guardian", str(self._run)],
-            stdin=read,
-            stdout=subprocess.DEVNULL,
-            env=env,
-            cwd="/",
-            start_new_session=True,
-        )
-        os.close(read)
+        try:
+            process = subprocess.Popen(
+                [sys.executable, "-S", "-m", "millpond.targets.local.supervisor.guardian", str(self._run)],
+                stdin=read,
+                stdout=subprocess.DEVNULL,
+                env=env,
+                cwd="/",
+                start_new_session=True,
+            )
+        finally:
+            os.close(read)
         self._guardian, process.returncode = process.pid, 0  # reaped by the supervisor's own reaper
+        self._guardian_since = time.monotonic()
         self._watch(process.pid, self._guardian_ended)
         for leader in self._leaders.values():
             self._tell(_line(leader))
         self._write()
 
     def _guardian_ended(self, code: int) -> None:
-        if not self._closed:
-            sys.stderr.write(f"the guardian ended ({code}), starting another\n")
-            os.close(self._pipe)
+        if self._closed:
+            return
+        sys.stderr.write(f"the guardian ended ({code}), starting another\n")
+        self._close_pipe()
+        if time.monotonic() - self._guardian_since > _SHORT_LIFE:
+            self._replace_guardian()
+        else:
+            asyncio.get_running_loop().call_later(_SHORT_LIFE, self._replace_guardian)
+
+    def _replace_guardian(self) -> None:
+        if self._closed:
+            return
+        try:
             self._start_guardian()
+        except OSError as error:
+            sys.stderr.write(f"cannot start a guardian: {error}\n")
+            self._close_pipe()
+            asyncio.get_running_loop().call_later(_PAUSE, self._replace_guardian)
+
+    def _close_pipe(self) -> None:
+        if self._pipe >= 0:
+            os.close(self._pipe)
+        self._pipe, self._guardian = -1, 0
 
     def _tell(self, line: str) -> None:
+        if self._pipe < 0:
+            return  # the next guardian is told everything
         try:
             os.write(self._pipe, line.encode())
         except BrokenPipeError:

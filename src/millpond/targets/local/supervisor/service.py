@@ -222,7 +222,7 @@ class Service:
     async def _check_port_is_free(self) -> None:
         # An answer by somebody else's process would pass for readiness.
         address = self.spec.ready.address if self.spec.ready else None
-        if address is None:
+        if address is None or not _is_loopback(address[0]):
             return
         for left in range(3, -1, -1):
             try:
@@ -379,28 +379,32 @@ class Service:
         leader, exited = self._leader, self._exit
         if leader is None or exited is None:
             return
-        run, name = str(self._house.run), self.spec.name
-        if exited.done() and (processes.group_alive(leader) or processes.marked(run, name)):
-            processes.signal_group(leader, leader.stop_signal)
-            for pid in processes.marked(run, name):
-                _kill(pid, signal.SIGTERM)
-            await self._until_gone(_GROUP_GRACE)
-        processes.signal_group(leader, signal.SIGKILL)
-        for pid in processes.marked(run, name):
-            _kill(pid, signal.SIGKILL)
-        await self._until_gone(_GROUP_GRACE)
+        if exited.done():
+            await self._end_left(leader, leader.stop_signal)
+        await self._end_left(leader, signal.SIGKILL)
         await asyncio.wait({exited}, timeout=_GROUP_GRACE)
         self._exit_code = exited.result() if exited.done() else None
         self._leader = None
         self._house.remove(leader)
 
-    async def _until_gone(self, seconds: float) -> None:
-        deadline = time.monotonic() + seconds
-        leader, run = self._leader, str(self._house.run)
-        while time.monotonic() < deadline:
-            if not (leader and processes.group_alive(leader)) and not processes.marked(run, self.spec.name):
-                return
+    async def _end_left(self, leader: Leader, number: int) -> None:
+        """Signal everything that is left, once each, until nothing is or the time is up."""
+        told: set[int] = set()
+        deadline = time.monotonic() + _GROUP_GRACE
+        while time.monotonic() < deadline and (strays := self._left()) is not None:
+            if not told:
+                processes.signal_group(leader, number)
+            for pid in {*strays} - told:
+                _kill(pid, number)
+            told |= {leader.pid, *strays}
             await asyncio.sleep(0.02)
+
+    def _left(self) -> list[int] | None:
+        """Strays, if any process of it is left; else None."""
+        strays = processes.marked(str(self._house.run), self.spec.name)
+        if strays or (self._leader and processes.group_alive(self._leader)):
+            return strays
+        return None
 
     # What is told
 
@@ -430,6 +434,10 @@ class Service:
 
     def _note(self, message: str) -> None:
         self._set(self.state, message)
+
+
+def _is_loopback(host: str) -> bool:
+    return host.startswith("127.") or host == "::1" or host.rpartition(".")[2] == "localhost"
 
 
 def _kill(pid: int, number: int) -> None:
