@@ -56,6 +56,8 @@ def _rows(rows: Any, signature: Signature) -> Request:
 def _by_name(rows: list[Any]) -> list[Tensor]:
     names = list(rows[0])
     known = set(names)
+    if not names:
+        raise InvalidRequest("instances[0] has no columns")
     for index, row in enumerate(rows):
         if not isinstance(row, dict):
             raise InvalidRequest(f"instances[{index}] must be an object like instances[0]")

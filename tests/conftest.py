@@ -1,0 +1,76 @@
+"""What several topics' tests share: the science environment, and models with servers to serve them."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from model_servers import SOURCE, ModelServer, start_together
+
+LOCK = SOURCE / "millpond/catalogue/environments/science/requirements.lock"
+MAKE_MODELS = Path(__file__).parent / "serving/make_models.py"
+
+
+def _cached(config: pytest.Config, name: str, *of: Path) -> Path:
+    """A folder that later runs find again as long as the files that it is made from are the same."""
+    content = b"\0".join(path.read_bytes() for path in of) + sys.version.encode()
+    digest = hashlib.sha256(content).hexdigest()[:16]
+    return Path(config.cache.mkdir(name)) / digest  # type: ignore[union-attr]
+
+
+@pytest.fixture(scope="session")
+def science_python(request: pytest.FixtureRequest) -> Path:
+    """The interpreter of the science environment, installed from its lock once for many runs.
+
+    ``MILLPOND_SCIENCE_PYTHON`` names one that is there already.
+    """
+    given = os.environ.get("MILLPOND_SCIENCE_PYTHON")
+    if given:
+        return Path(given)
+    folder = _cached(request.config, "science", LOCK)
+    if not (folder / "complete").is_file():
+        uv = shutil.which("uv", path=os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]))
+        assert uv, "uv is a dependency of millpond and has to be there"
+        shutil.rmtree(folder, ignore_errors=True)
+        subprocess.run([uv, "venv", "-q", "--python", sys.executable, str(folder)], check=True)
+        python = str(folder / "bin/python")
+        install = [uv, "pip", "install", "-q", "--python", python, "--require-hashes", "--compile-bytecode"]
+        subprocess.run([*install, "-r", str(LOCK)], check=True)
+        (folder / "complete").touch()
+    return folder / "bin/python"
+
+
+@pytest.fixture(scope="session")
+def models(science_python: Path, request: pytest.FixtureRequest) -> Path:
+    """A folder of MLflow models, by name; see ``serving/make_models.py``."""
+    folder = _cached(request.config, "models", LOCK, MAKE_MODELS)
+    if not (folder / "complete").is_file():
+        shutil.rmtree(folder, ignore_errors=True)
+        environment = {**os.environ, "MLFLOW_DISABLE_TELEMETRY": "true"}
+        command = [str(science_python), str(MAKE_MODELS), str(folder)]
+        subprocess.run(command, check=True, env=environment, capture_output=True)
+        (folder / "complete").touch()
+    return folder
+
+
+@pytest.fixture(scope="session")
+def model_servers(
+    science_python: Path, models: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[dict[str, ModelServer]]:
+    """A server for each of the models that load, all ready."""
+    logs = tmp_path_factory.mktemp("model-servers")
+    names = ("waiting", "iris", "echo", "sums", "nosignature")
+    servers = {name: ModelServer(science_python, models / name, name, logs / f"{name}.log") for name in names}
+    try:
+        start_together(list(servers.values()))
+        yield servers
+    finally:
+        for server in servers.values():
+            server.stop()

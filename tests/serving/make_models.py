@@ -1,0 +1,119 @@
+"""Writes the models that the serving tests use; runs in the science environment.
+
+Usage: python make_models.py FOLDER
+"""
+
+import sys
+import time
+import warnings
+from pathlib import Path
+
+import mlflow
+import mlflow.pyfunc
+import numpy as np
+import pandas as pd
+from mlflow.models import ModelSignature, infer_signature
+from mlflow.types import ColSpec, Schema, TensorSpec
+from sklearn.datasets import load_iris
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import Pipeline
+from sklearn.preprocessing import OneHotEncoder
+from sklearn.tree import DecisionTreeRegressor
+
+warnings.simplefilter("ignore")
+root = Path(sys.argv[1])
+
+
+def waiting(folder: Path, *, signature: bool, unseen: str) -> None:
+    """The waiting-times tree: four columns of strings, one number."""
+    random = np.random.default_rng(0)
+    table = pd.DataFrame(
+        {
+            "TYPE_WACHTTIJD": random.choice(["Behandeling", "Polikliniekbezoek", "Diagnostiek"], 300),
+            "SPECIALISME": random.choice(["KNO (302)", "Orthopedie (305)"], 300),
+            "ROAZ_REGIO": random.choice(["Noordwest", "Oost"], 300),
+            "TYPE_ZORGINSTELLING": random.choice(["Kliniek", "Ziekenhuis"], 300),
+        }
+    )
+    steps = [("encode", OneHotEncoder(handle_unknown=unseen)), ("tree", DecisionTreeRegressor(max_depth=5))]
+    model = Pipeline(steps).fit(table, random.gamma(2, 20, 300))
+    mlflow.sklearn.save_model(
+        model,
+        str(folder),
+        signature=infer_signature(table, model.predict(table)) if signature else None,
+        input_example=table.head(2) if signature else None,
+        skops_trusted_types=["sklearn.tree._tree.Tree"],
+    )
+
+
+def iris(folder: Path) -> None:
+    """Four numbers, one class."""
+    features, target = load_iris(return_X_y=True, as_frame=True)
+    model = LogisticRegression(max_iter=500).fit(features, target)
+    signature = infer_signature(features, model.predict(features))
+    mlflow.sklearn.save_model(
+        model,
+        str(folder),
+        signature=signature,
+        input_example=features.head(2),
+        skops_trusted_types=["sklearn.linear_model._logistic.LogisticRegression"],
+    )
+
+
+class Echo(mlflow.pyfunc.PythonModel):
+    """Gives its columns back; sleeps and fails when its input says so."""
+
+    def predict(self, context, model_input, params=None):
+        if "sleep" in model_input:
+            time.sleep(float(model_input["sleep"].max()))
+        if "fail" in model_input and model_input["fail"].any():
+            raise RuntimeError("the model was\ntold to fail")
+        return model_input
+
+
+class Sums(mlflow.pyfunc.PythonModel):
+    """Sums a tensor's rows."""
+
+    def predict(self, context, model_input, params=None):
+        return model_input.sum(axis=(1, 2))
+
+
+class Unloadable(mlflow.pyfunc.PythonModel):
+    """Cannot be loaded."""
+
+    def load_context(self, context):
+        raise RuntimeError("this model never loads")
+
+    def predict(self, context, model_input, params=None):
+        return model_input
+
+
+def echo(folder: Path) -> None:
+    kinds = ["boolean", "integer", "long", "float", "double", "string", "binary", "datetime"]
+    columns = [ColSpec(kind, f"a_{kind}", required=False) for kind in kinds]
+    columns += [ColSpec("double", "sleep", required=False), ColSpec("boolean", "fail", required=False)]
+    columns.append(ColSpec("double", "number"))
+    mlflow.pyfunc.save_model(
+        str(folder), python_model=Echo(), signature=ModelSignature(inputs=Schema(columns))
+    )
+
+
+def sums(folder: Path) -> None:
+    signature = ModelSignature(
+        inputs=Schema([TensorSpec(np.dtype("float32"), (-1, 2, 3))]),
+        outputs=Schema([TensorSpec(np.dtype("float32"), (-1,))]),
+    )
+    mlflow.pyfunc.save_model(str(folder), python_model=Sums(), signature=signature)
+
+
+def main() -> None:
+    waiting(root / "waiting", signature=True, unseen="ignore")
+    waiting(root / "nosignature", signature=False, unseen="error")
+    iris(root / "iris")
+    echo(root / "echo")
+    sums(root / "sums")
+    mlflow.pyfunc.save_model(str(root / "unloadable"), python_model=Unloadable())
+
+
+if __name__ == "__main__":
+    main()
