@@ -25,7 +25,6 @@ class StepContext:
         inputs: port -> reference: which bytes, in which version, this step was given.
         code: ``commit`` and ``dirty`` of the pipeline's repository, ``digest`` of the step's code.
         environment: key of the packages and the Python that run it.
-        folder: a private folder, removed when the step is over.
         log: a logger whose lines go to the step's log, as all that is printed does.
     """
 
@@ -37,13 +36,18 @@ class StepContext:
     inputs: Mapping[str, Reference]
     code: Mapping[str, Any]
     environment: str
-    folder: Path
     log: logging.Logger
     _report: Callable[[float, str], None]
+    _scratch: Callable[[], Path]
 
     def progress(self, fraction: float, message: str = "") -> None:
         """Tell how far the step is, from 0 to 1; shown live."""
         self._report(min(max(float(fraction), 0.0), 1.0), message)
+
+    @cached_property
+    def folder(self) -> Path:
+        """A private folder, removed when the step is over."""
+        return self._scratch()
 
     @cached_property
     def store(self) -> Store:

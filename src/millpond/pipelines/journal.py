@@ -1,17 +1,15 @@
 """What a step leaves on disk beside its run's record, so that nothing finished is lost.
 
-One small file per step: ``running`` with the attempt while it runs, its outcome afterwards. A worker that
+One small file per step: the number of the attempt while it runs, its outcome afterwards. A worker that
 is given a step again finds there whether it is done, or how often a process died over it.
 It works where workers see the run's folder, which on one machine they do; elsewhere it is silent.
 """
 
 from __future__ import annotations
 
-import json
 import os
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 from millpond.pipelines.task import Outcome
 
@@ -33,23 +31,32 @@ class Journal:
         """The step's outcome if it is over, and how many attempts were begun."""
         if not self.usable:
             return None, 0
+        with suppress(FileNotFoundError, ValueError):
+            outcome = Outcome.from_json(self._file(step).read_bytes())
+            return outcome, outcome.attempts
         try:
-            data: dict[str, Any] = json.loads(self._file(step).read_bytes())
-        except (FileNotFoundError, json.JSONDecodeError):
+            return None, int(self._begun(step).read_text())
+        except FileNotFoundError:
             return None, 0
-        if data.get("status") == "running":
-            return None, int(data.get("attempt", 1))
-        return Outcome.from_dict(data), int(data.get("attempts", 0))
+        except ValueError:  # the process died while it wrote how the step ended
+            return None, 1
+
+    def _begun(self, step: str) -> Path:
+        return self.folder / f".{step}.begun"
 
     def begin(self, step: str, attempt: int) -> None:
         """Note that an attempt starts in this process."""
         if self.usable:
-            self._write(step, {"status": "running", "attempt": attempt, "pid": os.getpid()})
+            with suppress(FileNotFoundError):  # the record was removed while the run goes on
+                self._begun(step).write_text(str(attempt))
 
-    def end(self, outcome: Outcome) -> None:
-        """Note how the step ended; whole or not at all."""
+    def end(self, step: str, outcome: str) -> None:
+        """Note how the step ended, as JSON; whole or not at all."""
         if self.usable:
-            self._write(outcome.step, outcome.as_dict())
+            made = self._begun(step)
+            with suppress(FileNotFoundError):
+                made.write_text(outcome, encoding="utf-8")
+                made.replace(self._file(step))
 
     def outcomes(self) -> dict[str, Outcome]:
         """All steps that are over."""
@@ -59,12 +66,6 @@ class Journal:
             if outcome is not None:
                 found[file.stem] = outcome
         return found
-
-    def _write(self, step: str, data: dict[str, Any]) -> None:
-        made = self.folder / f".{step}.{os.getpid()}"
-        with suppress(FileNotFoundError):  # the record was removed while the run goes on
-            made.write_bytes(json.dumps(data, separators=(",", ":")).encode())
-            made.replace(self._file(step))
 
     def cancel(self) -> None:
         """Ask every worker to stop what it does for this run."""

@@ -74,7 +74,7 @@ class Runner:
         self.engine_name = engine
         self.names = chosen(pipeline, self.only, self.force)
         self.logs: dict[str, IO[str]] = {}
-        self.written = 0.0
+        self.written = time.monotonic()
 
     def run(self, engine: extension.Engine | None = None) -> RunRecord:
         """Run the pipeline to its end, whatever that is, and return its record."""

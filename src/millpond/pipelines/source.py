@@ -11,7 +11,7 @@ import ast
 import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 
 _DYNAMIC = {"globals", "eval", "exec", "vars", "__import__", "import_module", "getattr_static"}
@@ -59,6 +59,11 @@ class Module:
         return self.name if self.package else self.name.rpartition(".")[0]
 
 
+@lru_cache(maxsize=256)
+def _parsed(file: Path, changed: int, size: int) -> ast.Module:
+    return ast.parse(file.read_bytes(), filename=str(file))
+
+
 @dataclass
 class Sources:
     """The modules of a folder, each parsed once.
@@ -79,9 +84,11 @@ class Sources:
     def _read(self, name: str) -> Module | None:
         base = self.folder.joinpath(*name.split("."))
         for file, package in ((base.with_suffix(".py"), False), (base / "__init__.py", True)):
-            if file.is_file():
-                tree = ast.parse(file.read_bytes(), filename=str(file))
-                return Module(name, file, package, tree)
+            try:
+                stat = file.stat()
+            except (FileNotFoundError, NotADirectoryError):
+                continue
+            return Module(name, file, package, _parsed(file, stat.st_mtime_ns, stat.st_size))
         return None
 
     def reach(self, module: str, function: str) -> Reach:

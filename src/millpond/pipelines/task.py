@@ -60,6 +60,10 @@ class StepTask:
     cacheable: bool
     store: bool
 
+    def __dask_tokenize__(self) -> tuple[str, str]:
+        """Saves Dask from hashing all of it: within a run the name says everything."""
+        return type(self).__name__, self.name
+
 
 @dataclass(frozen=True)
 class Shared:
@@ -83,6 +87,10 @@ class Shared:
     commit: str | None
     dirty: bool | None
     run_folder: str
+
+    def __dask_tokenize__(self) -> tuple[str, str]:
+        """See `StepTask.__dask_tokenize__`; here it also spares the bundle."""
+        return type(self).__name__, self.run
 
 
 @dataclass(frozen=True)
@@ -135,9 +143,18 @@ class Outcome:
             "from_run": self.from_run,
         }
 
+    def as_json(self) -> str:
+        """One line of JSON; `from_json` reads it back."""
+        return json.dumps(self.as_dict(), separators=(",", ":"))
+
     @classmethod
-    def from_dict(cls, data: dict[str, Any]) -> Outcome:
-        """The inverse of `as_dict`."""
+    def from_json(cls, text: str | bytes) -> Outcome:
+        """The inverse of `as_json`.
+
+        Raises:
+            ValueError: the text is not whole.
+        """
+        data = json.loads(text)
         ports = {
             name: {port: Reference.from_dict(item) for port, item in data[name].items()}
             for name in ("outputs", "inputs")

@@ -1,17 +1,16 @@
 """Watching over running steps: their time, their cancellation, their log, with one thread per process.
 
-A step's code runs in a thread of its own, into which an exception can be raised. Code that never returns
-to Python (a loop in C) cannot be stopped so; it is reported as stuck.
+A step that is to stop has an exception raised in its thread. That reaches Python code at once, but
+not code that stays inside one call of C (a sleep, a fit); a step that does not obey is reported as stuck.
 """
 
 from __future__ import annotations
 
-import contextvars
 import ctypes
 import threading
 import time
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from millpond.pipelines.capture import StepLog, captured
 from millpond.pipelines.failure import StepCancelled, StepTimedOut
@@ -20,6 +19,7 @@ Result = TypeVar("Result")
 _TICK = 0.05
 _GRACE = 5.0
 _SHOWN_AFTER = 0.05
+_ASK_EVERY = 0.5
 
 _running: set[_Run] = set()
 _wake = threading.Condition()
@@ -33,90 +33,86 @@ class Watched:
         begun: called once when the step runs long enough to be worth showing.
         timeout: seconds for each attempt, or None.
         cancelled: asked twice a second.
+        stuck: called when the step was told to stop and does not; gets the reason.
     """
 
     def __init__(
-        self, begun: Callable[[], None], timeout: float | None, cancelled: Callable[[], bool]
+        self,
+        begun: Callable[[], None],
+        timeout: float | None,
+        cancelled: Callable[[], bool],
+        stuck: Callable[[BaseException], None],
     ) -> None:
         self.begun = begun
         self.timeout = timeout
         self.cancelled = cancelled
+        self.stuck = stuck
         self.shown = False
-        self.stuck = False
 
 
 class _Run:
+    """One attempt, in the thread that made it."""
+
     def __init__(self, watched: Watched, log: StepLog) -> None:
         self.watched = watched
         self.log = log
-        self.start = time.monotonic()
-        self.asked = self.start
-        self.thread = 0
-        self.over = threading.Event()
+        self.start = self.asked = time.monotonic()
+        self.thread = threading.get_ident()
         self.lock = threading.Lock()
+        self.over = False
         self.reason: BaseException | None = None
-        self.result: Any = None
-        self.error: BaseException | None = None
+        self.told = False
 
     def interrupt(self, reason: BaseException) -> None:
-        """Raise the reason in the step's thread, unless the step is over."""
+        """Raise the reason in the step's thread, once, and only while the step's code runs."""
         with self.lock:
-            if self.over.is_set() or self.reason is not None:
-                return
-            self.reason = reason
-            ctypes.pythonapi.PyThreadState_SetAsyncExc(
-                ctypes.c_ulong(self.thread), ctypes.py_object(type(reason))
-            )
+            if not self.over and self.reason is None:
+                self.reason, self.asked = reason, time.monotonic()
+                _raise_in(self.thread, type(reason))
+
+    def finish(self) -> None:
+        """The step's code is over: nothing is raised in its thread from here on."""
+        with self.lock:
+            self.over = True
+            if self.reason is not None:
+                _raise_in(self.thread, None)
+
+
+def _raise_in(thread: int, kind: type[BaseException] | None) -> None:
+    """Raise in a thread at its next step, or take back what was not raised yet (None)."""
+    argument = ctypes.py_object(kind) if kind is not None else None
+    ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread), argument)
 
 
 def limited(work: Callable[[], Result], watched: Watched, log: StepLog) -> Result:
-    """Run `work` in a thread that is watched, and return or raise what it does.
+    """Do `work` under watch, its prints going to `log`.
 
     Raises:
-        StepTimedOut, StepCancelled: it was stopped; `watched.stuck` says that it did not obey.
+        StepTimedOut, StepCancelled: it was stopped; else whatever `work` raises.
     """
     run = _Run(watched, log)
-    context = contextvars.copy_context()
-    thread = threading.Thread(target=lambda: context.run(_work, run, work), name="millpond-step", daemon=True)
-    thread.start()
     _watch(run)
     try:
-        while not run.over.wait(0.25):
-            if run.reason is not None and time.monotonic() - run.asked > _GRACE:
-                watched.stuck = True
-                raise type(run.reason)(f"{run.reason}, and it does not stop")
+        try:
+            with captured(log):
+                return work()
+        finally:
+            run.finish()
+    except BaseException as error:
+        # The interruption may have struck in `finish` itself; there is only ever one.
+        run.finish()
+        if run.reason is not None and isinstance(error, StepTimedOut | StepCancelled):
+            raise run.reason from None
+        raise
     finally:
         with _wake:
             _running.discard(run)
-        log.flush()
-    if run.reason is not None:
-        raise run.reason
-    if run.error is not None:
-        raise run.error
-    result: Result = run.result
-    return result
 
 
 def alone() -> bool:
-    """Whether no step is watched in this process."""
+    """Whether at most one step runs in this process."""
     with _wake:
-        return not _running
-
-
-def _work(run: _Run, work: Callable[[], Any]) -> None:
-    run.thread = threading.get_ident()
-    try:
-        try:
-            with captured(run.log):
-                run.result = work()
-        except BaseException as error:
-            run.error = error
-        finally:
-            with run.lock:
-                run.over.set()
-    except BaseException as error:  # the interruption arrived between two lines of ours
-        run.error = error
-        run.over.set()
+        return len(_running) <= 1
 
 
 def _watch(run: _Run) -> None:
@@ -126,33 +122,35 @@ def _watch(run: _Run) -> None:
         if _watcher is None or not _watcher.is_alive():
             _watcher = threading.Thread(target=_loop, name="millpond-watch", daemon=True)
             _watcher.start()
-        _wake.notify()
+        elif len(_running) == 1:
+            _wake.notify()
 
 
 def _loop() -> None:
     while True:
+        time.sleep(_TICK)
         with _wake:
             while not _running:
                 _wake.wait()
             runs = list(_running)
-        time.sleep(_TICK)
         for run in runs:
-            _look(run, time.monotonic())
+            if not run.over:
+                _look(run, time.monotonic())
 
 
 def _look(run: _Run, now: float) -> None:
     watched = run.watched
-    if run.over.is_set():
-        return
     if not watched.shown and now - run.start > _SHOWN_AFTER:
         watched.shown = True
         watched.begun()
     run.log.flush()
-    if watched.timeout is not None and now - run.start > watched.timeout:
-        if run.reason is None:
-            run.asked = now
+    if run.reason is not None:
+        if now - run.asked > _GRACE and not run.told:
+            run.told = True
+            watched.stuck(run.reason)
+    elif watched.timeout is not None and now - run.start > watched.timeout:
         run.interrupt(StepTimedOut(f"the step did not finish within {watched.timeout:g} s"))
-    elif now - run.asked > 0.5 and run.reason is None:
+    elif now - run.asked > _ASK_EVERY:
         run.asked = now
         if watched.cancelled():
             run.interrupt(StepCancelled("the run was cancelled"))

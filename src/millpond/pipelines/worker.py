@@ -16,6 +16,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,7 @@ from millpond.pipelines.template import of_run, render
 from millpond.pipelines.watch import Watched, alone, limited
 
 Emit = Callable[[dict[str, Any]], None]
+_NODE = os.uname().nodename
 _code = CodeSpace()
 _environment: dict[str, str] = {}
 _home: Path | None = None
@@ -59,17 +61,17 @@ def execute(
         expendable: the process may end itself when a step in it cannot be stopped; something restarts it.
     """
     begun = time.time()
-    worker = f"{os.uname().nodename}:{os.getpid()}"
     journal = Journal(Path(shared.run_folder))
     outcome, died = journal.read(task.name)
-    if outcome is None:
+    if outcome is not None:
+        text = outcome.as_json()
+    else:
         attempt = _Attempt(task, shared, upstream, emit, journal, home or _process_home(), died, expendable)
         outcome = attempt.outcome(begun)
-        outcome = Outcome(
-            **{**vars(outcome), "started": begun, "seconds": time.time() - begun, "worker": worker}
-        )
-        journal.end(outcome)
-    emit({"event": "ended", "step": task.name, "outcome": outcome.as_dict()})
+        outcome = _timed(outcome, begun)
+        text = outcome.as_json()
+        journal.end(task.name, text)
+    emit({"event": "ended", "step": task.name, "outcome": text})
     return outcome
 
 
@@ -146,12 +148,21 @@ class _Attempt:
 
     def _try(self, inputs: dict[str, Reference], key: str, begun: float) -> Outcome:
         task, attempt = self.task, self.died
+        log = StepLog(lambda text: self.emit({"event": "log", "step": task.name, "text": text}))
+
+        def failed(error: dict[str, Any]) -> Outcome:
+            return Outcome(task.name, "failed", {}, inputs, key, attempt, error=error)
+
+        def stuck(reason: BaseException) -> None:
+            error = {"type": "Stuck", "message": f"{reason}, and it does not stop when told to"}
+            self._leave(failed(error), begun)
+
         watched = Watched(
             lambda: self.emit({"event": "running", "step": task.name, "started": begun, "attempt": attempt}),
             task.timeout,
             lambda: self.journal.cancelled,
+            stuck,
         )
-        log = StepLog(lambda text: self.emit({"event": "log", "step": task.name, "text": text}))
         while True:
             attempt += 1
             self.journal.begin(task.name, attempt)
@@ -167,10 +178,8 @@ class _Attempt:
                 error = describe(raised, self.code)
             log.write(f"{error.get('traceback') or error['message']}".rstrip() + "\n")
             log.flush()
-            if watched.stuck:
-                self._leave(Outcome(task.name, "failed", {}, inputs, key, attempt, error=error))
-            if attempt > task.retries or watched.stuck:
-                return Outcome(task.name, "failed", {}, inputs, key, attempt, error=error)
+            if attempt > task.retries:
+                return failed(error)
             message = {"attempt": attempt, "error": error, "delay": task.retry_delay}
             self.emit({"event": "retry", "step": task.name, **message})
             if self._pause(task.retry_delay):
@@ -185,16 +194,18 @@ class _Attempt:
             time.sleep(min(left, 0.2))
         return self.journal.cancelled
 
-    def _leave(self, outcome: Outcome) -> None:
-        """End a process in which a step does not stop, when nothing else is lost with it."""
+    def _leave(self, outcome: Outcome, begun: float) -> None:
+        """Tell that the step is stuck, and end its process where something restarts it and nothing else runs."""
+        text = _timed(outcome, begun).as_json()
+        self.journal.end(outcome.step, text)
+        self.emit({"event": "ended", "step": outcome.step, "outcome": text})
         if self.expendable and self.journal.usable and alone():
-            self.journal.end(outcome)
-            time.sleep(0.5)  # for the log's last lines to leave the process
+            time.sleep(0.5)  # for the last messages to leave the process
             os._exit(17)
 
     def _run(self, inputs: dict[str, Reference]) -> dict[str, Reference]:
         task, shared = self.task, self.shared
-        scratch = Path(tempfile.mkdtemp(prefix=f"{task.name}-", dir=self.home))
+        scratch = _Scratch(self.home, task.name)
         try:
             with _code.use(shared.bundle, shared.bundle_digest, self.home) as code:
                 self.code = code
@@ -207,7 +218,7 @@ class _Attempt:
                     outputs[name] = self._written(values, name, port, call)
                 return outputs
         finally:
-            shutil.rmtree(scratch, ignore_errors=True)
+            scratch.remove()
 
     def _written(self, values: Mapping[str, Any], name: str, port: Any, call: StepCall) -> Reference:
         try:
@@ -215,7 +226,7 @@ class _Attempt:
         except (TypeError, ValueError, FileNotFoundError) as error:
             raise MillpondError(f"the output {name} ({port.type}) cannot be written: {error}") from error
 
-    def _call(self, kind: Any, inputs: dict[str, Reference], scratch: Path, code: Path) -> StepCall:
+    def _call(self, kind: Any, inputs: dict[str, Reference], scratch: _Scratch, code: Path) -> StepCall:
         task, shared = self.task, self.shared
 
         def progress(fraction: float, message: str) -> None:
@@ -230,13 +241,13 @@ class _Attempt:
             inputs,
             {"commit": shared.commit, "dirty": shared.dirty, "digest": task.code},
             shared.environment_key,
-            scratch,
             logging.getLogger(f"millpond.step.{task.name}"),
             progress,
+            lambda: scratch.path,
         )
 
         def local(port: str) -> Path:
-            return _local(inputs[port], port, scratch)
+            return _local(inputs[port], port, scratch.path)
 
         def decode(port: str) -> Any:
             reference = inputs[port]
@@ -254,6 +265,30 @@ class _Attempt:
 
         keys = kind.keys.model_validate(task.keys)
         return StepCall(keys, inputs, task.arguments, task.outputs, context, code, decode, local, rendered)
+
+
+class _Scratch:
+    """A private folder of one attempt, made when it is first asked for."""
+
+    def __init__(self, home: Path, step: str) -> None:
+        self._home = home
+        self._step = step
+        self._path: Path | None = None
+
+    @property
+    def path(self) -> Path:
+        if self._path is None:
+            self._path = Path(tempfile.mkdtemp(prefix=f"{self._step}-", dir=self._home))
+        return self._path
+
+    def remove(self) -> None:
+        if self._path is not None:
+            shutil.rmtree(self._path, ignore_errors=True)
+
+
+def _timed(outcome: Outcome, begun: float) -> Outcome:
+    worker = f"{_NODE}:{os.getpid()}"
+    return replace(outcome, started=begun, seconds=time.time() - begun, worker=worker)
 
 
 def _either(reference: Any, of: Callable[[Any], Any], names: Callable[[Any], Any] | None) -> Any:

@@ -80,7 +80,9 @@ def connected() -> Iterator[Client]:
             threads_per_worker=1,
             processes=True,
             host="127.0.0.1",
-            dashboard_address=None,
+            # Without a dashboard Dask still opens a port; by default one that another cluster may have.
+            dashboard_address="127.0.0.1:0",
+            scheduler_kwargs={"dashboard": False},
             local_directory=scratch,
             silence_logs=logging.ERROR,
         )
@@ -162,7 +164,7 @@ class _Execution:
 
     def _take(self, event: Mapping[str, Any]) -> None:
         if event["event"] == "ended":
-            self._ended(Outcome.from_dict(event["outcome"]))
+            self._ended(Outcome.from_json(event["outcome"]))
         elif event["step"] not in self.found:
             self.report(event)
 
@@ -170,6 +172,17 @@ class _Execution:
         if outcome.step not in self.found:
             self.found[outcome.step] = outcome
             self.report({"event": "ended", "step": outcome.step, "outcome": outcome})
+            if (outcome.error or {}).get("type") == "Stuck":
+                self._skip_after(outcome.step)
+
+    def _skip_after(self, name: str) -> None:
+        """What needs a step that never returns would wait for it for ever."""
+        for task in self.work.tasks:
+            if name in task.needs and task.name not in self.found:
+                self.client.cancel([self.futures[task.name]])
+                reason = {"type": "Skipped", "message": f"it needs {name}"}
+                self._ended(Outcome(task.name, "skipped", error=reason))
+                self._skip_after(task.name)
 
     def _look(self) -> None:
         """Steps whose events did not arrive, because a worker died before it sent them or could not."""

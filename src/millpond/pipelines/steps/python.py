@@ -8,6 +8,8 @@ import importlib
 import importlib.metadata
 import importlib.util
 import inspect
+import os
+import sys
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -133,20 +135,27 @@ def _installed_version(module: str) -> str:
 
 
 def _load(keys: PythonKeys, code: Path) -> Any:
+    known = sys.modules.get(keys.module)
+    file = getattr(known, "__file__", None) or ""
+    # Only what comes from this very bundle is taken without a look.
+    module = known if file.startswith(f"{code}{os.sep}") else _import(keys, code)
+    try:
+        return getattr(module, keys.function)
+    except AttributeError:
+        hint = did_you_mean(keys.function, [name for name in vars(module) if not name.startswith("_")])
+        raise MillpondError(f"{keys.module} has no function {keys.function}", hint=hint) from None
+
+
+def _import(keys: PythonKeys, code: Path) -> Any:
     module = importlib.import_module(keys.module)
-    local = Sources(code).folder.joinpath(*keys.module.split("."))
-    beside = local.with_suffix(".py").is_file() or local.is_dir()
+    beside = Sources(code).module(keys.module) is not None
     file = getattr(module, "__file__", None)
     if beside and (file is None or code.resolve() not in Path(file).resolve().parents):
         raise MillpondError(
             f"the pipeline's module {keys.module} is hidden by {file or 'a built-in module'}",
             hint="give it another name",
         )
-    try:
-        return getattr(module, keys.function)
-    except AttributeError:
-        hint = did_you_mean(keys.function, [name for name in vars(module) if not name.startswith("_")])
-        raise MillpondError(f"{keys.module} has no function {keys.function}", hint=hint) from None
+    return module
 
 
 def _values(function: Any, call: StepCall) -> dict[str, Any]:
