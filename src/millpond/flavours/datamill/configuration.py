@@ -136,7 +136,7 @@ class Configuration:
             layers = [self._section_of(name, path) for path in names if path.is_file()]
         key = self._sections.get(name)
         if key is not None:
-            layers.append(part(self.flavour, (key,)))
+            layers.append(_section(self.flavour, key))
         if not layers:
             if folder is not None and used and self.project.component_default_config != CONVENTION:
                 raise self.flavour.error(
@@ -161,7 +161,7 @@ class Configuration:
             key = next(iter(found.data))
         if key is None:
             raise found.error((), f"nothing here configures {name}", hint=f"write a section {name}:")
-        return part(found, (key,))
+        return _section(found, key)
 
     def _values_file(self, name: str, entry: Entry, config: ComponentConfig, merged: Document) -> Path | None:
         if not config.config_file:
@@ -176,6 +176,13 @@ class Configuration:
                 hint=f"put it into {looked}, or leave config_file out",
             )
         return found
+
+
+def _section(found: Document, key: str) -> Document:
+    section = part(found, (key,))
+    if not isinstance(section.data, dict):
+        raise found.error((key,), f"{key} must be a mapping (key: value), not {section.data!r}")
+    return section
 
 
 def _read(path: Path) -> Document:
