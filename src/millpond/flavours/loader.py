@@ -70,7 +70,7 @@ def read(path: Path) -> Source:
     found = document.read(text, str(path))
     if is_datamill(found):
         translated = translate(path)
-        return Source(path, translated.flavour, Document(str(path), {}, {}, {}), tuple(str(note) for note in translated.notes))
+        return Source(path, translated.flavour, Document(str(path), {}, {}, {}), tuple(note.text for note in translated.notes))
     return Source(path, document.parse(Flavour, found), found)
 
 

@@ -31,9 +31,10 @@ def gateway(platform: Platform) -> str | None:
 def routes(platform: Platform, realiser: Realiser) -> list[dict[str, Any]]:
     """One route for each component that a browser opens; holds secrets."""
     found = []
+    entrance = gateway(platform)
     for name, node in platform.nodes.items():
         service = node.component.service
-        if service.open is None:
+        if service.open is None or name == entrance:
             continue
         port = realiser.state.nodes[name].ports[service.open.port]
         route: dict[str, Any] = {

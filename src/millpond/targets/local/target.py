@@ -219,7 +219,8 @@ class LocalTarget:
             return f"http://127.0.0.1:{self.house.state.nodes[name].ports[opened.port]}{opened.path}"
         # Where the gateway has several ports, the first is the public one.
         port = next(iter(self.house.state.nodes[gateway].ports.values()))
-        return f"http://{name}.localhost:{port}{opened.path}"
+        host = "localhost" if name == gateway else f"{name}.localhost"
+        return f"http://{host}:{port}{opened.path}"
 
     def logs(self, name: str) -> list[Path]:
         """The log files of a component's processes and jobs, or of one process (``dask/worker``)."""

@@ -12,13 +12,14 @@ else
 fi
 tries=0
 while :; do
-    # The reply repeats the secret, so only the list of identities' names decides, and nothing is printed.
+    # The reply repeats the secret, so it is searched and not printed. The exit code tells nothing: it is 1
+    # when the bucket is there already.
     reply=$({
         [ -z "$create" ] || printf '%s\n' "$create"
         printf 's3.configure -user=%s -access_key=%s -secret_key=%s %s -actions=%s -apply\n' \
             "$ASKER" "$ACCESS_KEY" "$SECRET_KEY" "$limit" "$actions"
         printf 's3.bucket.list\n'
-    } | weed shell "-master=$WEED_MASTER" "-filer=$WEED_FILER" 2>/dev/null) || reply=
+    } | weed shell "-master=$WEED_MASTER" "-filer=$WEED_FILER" 2>/dev/null) || :
     case "$reply" in
         *"$ACCESS_KEY"*)
             if [ -z "$BUCKET" ]; then exit 0; fi
