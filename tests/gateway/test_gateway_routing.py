@@ -106,6 +106,8 @@ def test_what_only_the_gateway_may_say_is_removed(gateway: Gateway, upstream: Up
         "X-Millpond-Other": "1",
         "x-envoy-retry-on": "5xx",
         "x-envoy-auth-headers-to-remove": "host",
+        "x-forwarded-for": "203.0.113.9",
+        "x-forwarded-host": "evil.example",
         "x-kept": "yes",
     }
     found = gateway.request("x", headers=forged).json()["headers"]
@@ -113,6 +115,8 @@ def test_what_only_the_gateway_may_say_is_removed(gateway: Gateway, upstream: Up
     # Envoy's own word for whom it talks to is the one that may be there.
     own = {name for name in found if name.startswith(("x-millpond-", "x-envoy-"))}
     assert own <= {"x-envoy-external-address"}
+    assert {"x-forwarded-for", "x-forwarded-host"} & set(found) == set()
+    assert found["x-forwarded-proto"] == "http"
 
 
 def test_a_large_upload_streams_through(gateway: Gateway, upstream: Upstream) -> None:

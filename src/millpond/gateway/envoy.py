@@ -131,10 +131,17 @@ class Publisher:
         deadline = time.monotonic() + self._patience
         pause = 0.002
         while True:
-            serves, refusals = await self._state(kind)
+            late = time.monotonic() > deadline
+            try:
+                serves, refusals = await self._state(kind)
+            except EnvoyAwayError:
+                # Busy with what it was given, or starting again, which reads the same files.
+                if late:
+                    raise
+                serves, refusals = "", refused
             if serves == version:
                 return
-            if refusals > refused or time.monotonic() > deadline:
+            if refusals > refused or late:
                 reason = await self._reason(kind, resources)
                 raise EnvoyRefusedError(
                     f"Envoy refused the new routes: {reason}", hint="what it served before, it still serves"
@@ -151,7 +158,7 @@ class Publisher:
             )
         except (OSError, http.client.HTTPException) as error:
             raise EnvoyAwayError(
-                "Envoy stopped while it was given new routes", hint="millpond status"
+                "Envoy went away while routes were changed", hint="millpond status"
             ) from error
         found = {match["name"].removeprefix(stat + "."): match["value"] for match in _LINE.finditer(text)}
         bad = int(found.get("update_rejected", 0)) + int(found.get("update_failure", 0))

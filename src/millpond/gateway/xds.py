@@ -115,7 +115,9 @@ def listener(site: Site, error_page: str) -> Json:
         "@type": _HCM,
         "stat_prefix": STAT_PREFIX,
         "rds": {"route_config_name": ROUTE_TABLE, "config_source": _file_source(site, "rds")},
+        # Everybody comes from the loopback address; Envoy would name this machine's own instead.
         "use_remote_address": True,
+        "skip_xff_append": True,
         "server_header_transformation": "PASS_THROUGH",
         "preserve_external_request_id": True,
         # The sign-in is decided on the path that the upstream is matched with.
@@ -134,7 +136,7 @@ def listener(site: Site, error_page: str) -> Json:
                     + "extensions.http.early_header_mutation.header_mutation.v3.HeaderMutation",
                     "mutations": [
                         {"remove_on_match": {"key_matcher": {"prefix": prefix, "ignore_case": True}}}
-                        for prefix in ("x-millpond-", "x-envoy-")
+                        for prefix in ("x-millpond-", "x-envoy-", "x-forwarded-")
                     ],
                 },
             }
