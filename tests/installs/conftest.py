@@ -112,7 +112,7 @@ def wheel(name: str, version: str, tag: str, size: int) -> bytes:
     """A wheel with one module and as many incompressible bytes as asked for."""
     info = f"{name}-{version}.dist-info"
     contents = {
-        f"{name}.py": f"NAME = {name!r}\n".encode(),
+        f"{name}.py": f"NAME = {name!r}\ndef f(): return NAME\n".encode(),
         f"{name}.bin": random.Random(name).randbytes(size),
         f"{info}/METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n".encode(),
         f"{info}/WHEEL": f"Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: {tag}\n".encode(),

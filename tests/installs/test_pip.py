@@ -65,6 +65,25 @@ def test_equal_locks_share_one_install(
     assert len(registry.downloads(".whl")) == 1
 
 
+def test_what_two_environments_have_in_common_is_downloaded_stored_and_compiled_once(
+    registry: Registry, store: InstallStore, component: Path, tmp_path: Path
+) -> None:
+    other = tmp_path / "other"
+    other.mkdir()
+    both, one = registry.add_wheel("mill"), registry.add_wheel("pond")
+    first = asyncio.run(store.ensure(pip(component, both)))
+    second = asyncio.run(store.ensure(pip(other, both + one)))
+    assert first.paths["pip"] != second.paths["pip"]
+    assert len(registry.downloads("/mill-1.0-py3-none-any.whl")) == 1
+    (compiled,) = first.paths["site"].glob("__pycache__/mill.*.pyc")
+    assert (second.paths["site"] / "__pycache__" / compiled.name).samefile(compiled) == (
+        second.paths["site"] / "mill.py"
+    ).samefile(first.paths["site"] / "mill.py")
+    code = "import mill; print(mill.__file__, mill.f.__code__.co_filename)"
+    said = subprocess.run([second.bin[0] / "python", "-c", code], capture_output=True, text=True)
+    assert set(said.stdout.split()) == {str(second.paths["site"] / "mill.py")}
+
+
 def test_without_any_network_what_was_installed_is_found_and_what_was_removed_is_made_again(
     registry: Registry, store: InstallStore, component: Path
 ) -> None:

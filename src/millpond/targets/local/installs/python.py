@@ -12,12 +12,13 @@ import os
 import re
 import shutil
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
+from millpond.targets.local.installs.bytecode import compile_packages
 from millpond.targets.local.installs.causes import failed
-from millpond.targets.local.installs.claim import try_claim
+from millpond.targets.local.installs.claim import claim
 from millpond.targets.local.installs.locks import Requirements
 from millpond.targets.local.installs.maker import Work, clean_environment, read_lock
 from millpond.targets.local.installs.places import open_file
@@ -29,7 +30,6 @@ _UNITS = {"B": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30}
 _COUNTED = re.compile(r"(Resolved|Prepared|Installed) (\d+) packages?\b")
 _ANNOUNCED = re.compile(r"Downloading (\S+) \(([\d.]+)([KMG]?i?B)\)")
 _DOWNLOADED = re.compile(r" ?Downloaded (\S+)")
-_COMPILED = re.compile(r"Bytecode compiled (\d+) files?")
 _MISSING = re.compile(r"Because (\S+) was not found in the cache")
 _MISMATCH = re.compile(r"Hash mismatch for `([^`]+)`")
 _NO_WHEEL = re.compile(
@@ -86,7 +86,7 @@ class PipMaker:
             )
         uv = find_uv()
         env = _environment(work.root)
-        with _uv_cache_in_use(work.root):
+        async with _uv_cache(work):
             venv: list[str | Path] = [
                 uv,
                 "venv",
@@ -103,7 +103,7 @@ class PipMaker:
             # The copy, not the file: what is installed is what the key was made of.
             copy = target / _LOCK_COPY
             open_file(copy, self.lock)
-            sync: list[str | Path] = [uv, "pip", "sync", "--require-hashes", "--compile-bytecode"]
+            sync: list[str | Path] = [uv, "pip", "sync", "--require-hashes"]
             sync += ["--python", target / "bin" / "python", *build_rules(requirements), copy]
             if work.offline:
                 sync.append("--offline")
@@ -111,6 +111,8 @@ class PipMaker:
             finished = await work.run(sync, env=env, said=_follow(work))
             if finished.status:
                 raise self._error(work, finished)
+        work.report("compile")
+        await compile_packages(target, self.layout(target).paths["site"], work)
 
     def _error(self, work: Work, finished: Finished) -> InstallError:
         text = finished.text
@@ -199,49 +201,45 @@ def _environment(root: Path) -> dict[str, str]:
     return kept
 
 
-@contextmanager
-def _uv_cache_in_use(root: Path) -> Iterator[None]:
-    """Marks uv's cache as used; the first user clears what a killed uv left half-done in it."""
-    lock = root / "locks" / "uv-cache.lock"
-    alone = try_claim(lock)
-    if alone is not None:
-        for leftover in (root / "uv-cache").glob(".tmp*"):
+@asynccontextmanager
+async def _uv_cache(work: Work) -> AsyncIterator[None]:
+    """One uv at a time: it downloads in parallel itself, and two would fetch and keep the same package twice.
+
+    Clears what a killed uv left half-done in its cache.
+    """
+    async with claim(work.root / "locks" / "uv-cache.lock", lambda: work.report("wait")):
+        for leftover in (work.root / "uv-cache").glob(".tmp*"):
             if leftover.is_dir():
                 shutil.rmtree(leftover, ignore_errors=True)
             else:
                 with suppress(OSError):
                     leftover.unlink()
-        os.close(alone)
-    used = try_claim(lock, shared=True)
-    try:
         yield
-    finally:
-        if used is not None:
-            os.close(used)
 
 
 def _follow(work: Work) -> Callable[[str], None]:
     """Reads uv's lines and reports them; large downloads are announced by uv with their sizes."""
     sizes: dict[str, int] = {}
     arrived: set[str] = set()
+    resolved: list[int] = []
 
     def said(line: str) -> None:
         if found := _COUNTED.match(line):
             count = int(found[2])
             if found[1] == "Resolved":
+                resolved.append(count)
                 work.report("download", None, count, "packages")
             elif found[1] == "Prepared":
-                work.report("unpack", 0, count, "packages")
+                # Counts only what was not in the cache, so the total is from before.
+                work.report("unpack", 0, resolved[-1] if resolved else count, "packages")
             else:
-                work.report("compile")
+                work.report("unpack", count, count, "packages")
         elif found := _ANNOUNCED.match(line):
             sizes[found[1]] = int(float(found[2]) * _UNITS.get(found[3], 1))
             work.report("download", _sum(sizes, arrived), sum(sizes.values()), "bytes", found[1])
         elif (found := _DOWNLOADED.match(line)) and found[1] in sizes:
             arrived.add(found[1])
             work.report("download", _sum(sizes, arrived), sum(sizes.values()), "bytes", found[1])
-        elif found := _COMPILED.match(line):
-            work.report("compile", int(found[1]), int(found[1]), "files")
 
     return said
 

@@ -16,7 +16,7 @@ import shutil
 import time
 import weakref
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import AbstractAsyncContextManager, nullcontext, suppress
 from pathlib import Path
 
 from millpond.targets.local.installs.binaries import find_binaries
@@ -60,7 +60,7 @@ class InstallStore:
     Args:
         root: the store's folder; by default :func:`places.default_root`.
         offline: never try the network; what is missing is an error.
-        limit: how many installs are made at the same time.
+        limit: how many installs that are not Python's are made at the same time; those take turns with uv.
         shared_root: takes the place of ``root`` for a reader who cannot enter that.
     """
 
@@ -179,7 +179,7 @@ class InstallStore:
             # Somebody else may have made it while this one waited.
             cached = _finished(maker, target)
             if not cached:
-                async with self._slot():
+                async with self._slot(maker):
                     work = Work(component, root, self.offline, lock, bins, tell, maker.kind)
                     await _make(maker, target, work)
         tell(Progress(component, maker.kind, "done", cached=cached))
@@ -195,7 +195,10 @@ class InstallStore:
             hint="set MILLPOND_CACHE_DIR to a folder that everyone can read",
         )
 
-    def _slot(self) -> asyncio.Semaphore:
+    def _slot(self, maker: Maker) -> AbstractAsyncContextManager[None]:
+        if maker.kind == "pip":
+            # uv takes its turns by itself, across processes; waiting for one is no reason to hold up others.
+            return nullcontext()
         # One per loop: a store may outlive asyncio.run, a semaphore may not.
         return self._slots.setdefault(asyncio.get_running_loop(), asyncio.Semaphore(self._limit))
 
