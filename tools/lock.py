@@ -139,12 +139,12 @@ def main(names: list[str]) -> int:
         try:
             covered = LOCKERS[source.name](source)
         except (LockError, subprocess.CalledProcessError, OSError) as error:
-            print(f"{source.parent.name}: {getattr(error, 'stderr', None) or error}", file=sys.stderr)  # noqa: T201
+            print(f"{source.parent.name}: {getattr(error, 'stderr', None) or error}", file=sys.stderr)
             return 1
         platforms = f" for {', '.join(covered)}" if covered else ""
-        print(f"{source.parent.name}: {source.name} locked{platforms}")  # noqa: T201
+        print(f"{source.parent.name}: {source.name} locked{platforms}")
     if not found:
-        print("nothing in the catalogue has that name", file=sys.stderr)  # noqa: T201
+        print("nothing in the catalogue has that name", file=sys.stderr)
         return 2
     return 0
 
