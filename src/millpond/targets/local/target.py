@@ -122,8 +122,7 @@ class LocalTarget:
 
     async def down(self) -> None:
         """Stop everything in reverse order, and the supervisor; data, ports and secrets stay."""
-        with self.workspace.changing():
-            await client.Supervisor(self.workspace.run).shutdown()
+        await shut_down(self.workspace)
 
     async def stop(self, name: str) -> None:
         """Stop one component, and what it started itself."""
@@ -259,6 +258,16 @@ class LocalTarget:
         """What user code finds in its environment, secrets included."""
         return self.house.environment()
 
+    async def component_environment(self, name: str) -> dict[str, str]:
+        """What a component's own first process finds in its environment, secrets included.
+
+        Raises:
+            InstallError: it is not installed.
+        """
+        self._require(name)
+        self.house.installs[name] = await self.install(name, offline=True)
+        return next((dict(spec.env) for spec in self.house.blueprints[name].processes(self.platform)), {})
+
     def why(self, name: str) -> Iterator[str]:
         """Why a component is part of the platform, and who is wired to it, in sentences."""
         self._require(name)
@@ -281,6 +290,16 @@ class LocalTarget:
                 f"no component of this platform is called {name}",
                 hint=did_you_mean(name, self.platform.nodes),
             )
+
+
+async def shut_down(workspace: Workspace) -> None:
+    """Stop a platform in reverse order, and its supervisor, without reading its flavour file.
+
+    Raises:
+        BusyError: another command is changing the platform.
+    """
+    with workspace.changing():
+        await client.Supervisor(workspace.run).shutdown()
 
 
 def _size(folder: Path) -> int:
