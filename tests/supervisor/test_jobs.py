@@ -35,6 +35,17 @@ def test_a_job_takes_a_secret_on_stdin_and_tells_how_it_ended(tmp_path: Path) ->
         asyncio.run(run_job(JobSpec(name="job", argv=("nonesuch",), cwd=tmp_path)))
 
 
+@pytest.mark.parametrize("user", [None, "nobody"])
+def test_a_job_may_open_its_stdin_by_name_and_take_much(tmp_path: Path, user: str | None) -> None:
+    argv = ("/bin/sh", "-c", "wc -c < /dev/stdin")
+    done = asyncio.run(
+        run_job(JobSpec(name="job", argv=argv, cwd=Path("/tmp"), user=user, stdin=b"x" * 300_000))
+    )
+    assert (done.exit_code, [line.strip() for line in done.lines]) == (0, ["300000"])
+    done = asyncio.run(run_job(job(tmp_path, "print('deaf')", stdin=b"x" * 300_000)))
+    assert done.ok
+
+
 FAMILY = """
 import os, time
 os.fork()

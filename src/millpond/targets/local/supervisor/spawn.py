@@ -210,25 +210,27 @@ async def run_job(spec: JobSpec) -> JobResult:
     with contextlib.ExitStack() as stack:
         path, output = _output(spec, stack)
         since = os.fstat(output).st_size
+        source, feed = _input(spec)
         try:
             process = await asyncio.create_subprocess_exec(
-                *command,
-                stdin=subprocess.DEVNULL if spec.stdin is None else subprocess.PIPE,
-                stdout=output,
-                stderr=output,
-                **keywords,
+                *command, stdin=source, stdout=output, stderr=output, **keywords
             )
         except OSError as error:
+            os.close(feed)
             raise MillpondError(f"{spec.name}: cannot start {command[0]}: {error.strerror}") from None
+        finally:
+            os.close(source)
+        feeding = asyncio.create_task(asyncio.to_thread(_feed, feed, spec.stdin or b""))
         leader = Leader(spec.name, process.pid, started(process.pid) or "", signal.SIGTERM)
         timed_out = False
         try:
             async with asyncio.timeout(spec.timeout):
-                await process.communicate(spec.stdin)
+                await process.wait()
         except TimeoutError:
             timed_out = True
         finally:
             await _end_group(process, leader)
+            await feeding
         lines = logs.redact(logs.tail(path, 20, since), spec.env)
     code = process.returncode if process.returncode is not None else -signal.SIGKILL
     return JobResult(exit_code=code, lines=lines, seconds=time.monotonic() - begun, timed_out=timed_out)
@@ -243,6 +245,24 @@ def _output(spec: JobSpec, stack: contextlib.ExitStack) -> tuple[Path, int]:
     descriptor = logs.open_log(spec.log, owner(spec.user))
     stack.callback(os.close, descriptor)
     return spec.log, descriptor
+
+
+def _input(spec: JobSpec) -> tuple[int, int]:
+    """Both ends of a pipe for standard input, which the child may also open as ``/dev/stdin``."""
+    source, feed = os.pipe()
+    who = owner(spec.user)
+    if who:
+        # Linux asks for permission there, macOS does not, and does not know owners of pipes either.
+        with contextlib.suppress(OSError):
+            os.fchown(source, *who)
+    return source, feed
+
+
+def _feed(descriptor: int, content: bytes) -> None:
+    with contextlib.suppress(BrokenPipeError), open(descriptor, "wb", buffering=0) as file:
+        view = memoryview(content)
+        while view:
+            view = view[file.write(view) :]
 
 
 async def _end_group(process: asyncio.subprocess.Process, leader: Leader) -> None:

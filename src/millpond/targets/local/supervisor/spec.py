@@ -55,6 +55,8 @@ class Probe:
             urlsplit(self.http).scheme != "http" or not urlsplit(self.http).hostname
         ):
             raise ValueError(f"a probe asks a plain http:// URL, not {self.http}")
+        if self.http is not None and "@" in urlsplit(self.http).netloc:
+            raise ValueError("a probe's URL is shown in messages; put credentials into headers")
         if self.log is not None:
             re.compile(self.log)
         if self.tcp is not None:
