@@ -128,6 +128,7 @@ class Gateway:
             "MILLPOND_GATEWAY_TOKEN": TOKEN,
             "MILLPOND_GATEWAY_USER": USER,
             "MILLPOND_GATEWAY_PASSWORD": PASSWORD,
+            "MILLPOND_GATEWAY_ACCESS_LOG": "true",
         }
         self.agent: subprocess.Popen[bytes] | None = None
         self.envoy: subprocess.Popen[bytes] | None = None
@@ -140,7 +141,7 @@ class Gateway:
     def command(self, name: str) -> list[str]:
         return [
             *(str(self.python), "-m", "millpond.gateway.agent", name, "--data", str(self.folder / "data")),
-            *("--port", str(self.port), "--api-port", str(self.api_port), "--access-log"),
+            *("--port", str(self.port), "--api-port", str(self.api_port)),
         ]
 
     def prepare(self) -> None:

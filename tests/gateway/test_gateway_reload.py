@@ -9,7 +9,7 @@ import time
 
 import pytest
 import requests
-from millpond_gateway import PASSWORD, USER, Gateway, Upstream
+from millpond_gateway import PASSWORD, USER, Gateway, Upstream, wait_until
 
 from millpond.gateway.client import GatewayError
 
@@ -168,3 +168,18 @@ def test_a_long_path_moves_the_sockets_aside(gateway_python, tmp_path, upstream:
     finally:
         gateway.stop()
     assert not os.path.exists(os.path.dirname(socket))
+
+
+def test_routes_that_cannot_be_kept_are_not_served(gateway: Gateway, upstream: Upstream) -> None:
+    gateway.client.put_routes("kept", [route("kept", upstream.address)])
+    obstacle = gateway.folder / "data/.routes.json.new"
+    obstacle.mkdir()
+    try:
+        with pytest.raises(GatewayError, match="cannot write its files") as refusal:
+            gateway.client.put_routes("lost", [route("lost", upstream.address)])
+    finally:
+        obstacle.rmdir()
+    assert refusal.value.status == 507
+    wait_until(lambda: gateway.request("lost").status_code == 404, 5, "the route is gone again")
+    assert gateway.request("kept").status_code == 200
+    assert list(gateway.client.routes()) == ["kept"]

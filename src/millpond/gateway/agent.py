@@ -47,7 +47,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(levelname)s %(message)s")
     os.umask(0o077)
     try:
-        site = settings.site(arguments.data.absolute(), arguments.port, access_log=arguments.access_log)
+        logged = arguments.access_log or settings.is_true(os.environ, "MILLPOND_GATEWAY_ACCESS_LOG")
+        site = settings.site(arguments.data.absolute(), arguments.port, access_log=logged)
         publisher = Publisher(site)
         routes = arguments.data.absolute() / _ROUTES_FILE
         publisher.prepare(arguments.data.absolute(), api.load_table(routes))

@@ -54,12 +54,19 @@ class Registry:
             self._doorkeeper.table = before.overlay(after)
             try:
                 await self._publisher.publish(before, after)
-                store.write(self._path, {"owners": after.as_dict(secrets=True)})
+                self._keep(before, after)
             except BaseException:
                 self._doorkeeper.table = before
                 raise
             self.table = self._doorkeeper.table = after
             _log.info("%s has %d route(s)", owner, len(routes))
+
+    def _keep(self, before: RouteTable, after: RouteTable) -> None:
+        try:
+            store.write(self._path, {"owners": after.as_dict(secrets=True)})
+        except OSError:
+            self._publisher.go_back(before)
+            raise
 
 
 def load_table(path: Path) -> RouteTable:
@@ -110,6 +117,11 @@ def application(registry: Registry, publisher: Publisher, doorkeeper: Doorkeeper
             return _error(422, error)
         except EnvoyAwayError as error:
             return _error(503, error)
+        except OSError as error:
+            kept = MillpondError(
+                f"the gateway cannot write its files: {error.strerror}", hint="millpond doctor"
+            )
+            return _error(507, kept)
         return JSONResponse({"owner": name, "urls": _urls(routes, doorkeeper)})
 
     return Starlette(

@@ -7,12 +7,14 @@ serves it. When Envoy refuses a step, everything goes back to what was.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import http.client
 import json
 import re
 import socket
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -60,8 +62,10 @@ class Publisher:
 
     def prepare(self, folder: Path, table: RouteTable) -> Path:
         """Write all that Envoy starts with; returns the bootstrap file."""
-        if not asyncio.run(self.ready()):  # a running Envoy keeps its listener, which no route changes
-            self._write("lds", [xds.listener(self._site, pages.not_answering())])
+        site = self._site
+        if asyncio.run(self.ready()):  # whose own listener makes [::1] look taken
+            site = replace(site, ipv6=self._listens_on_ipv6())
+        self._write("lds", [xds.listener(site, pages.not_answering())])
         self.seed(table)
         path = folder / "envoy.json"
         store.write(path, xds.bootstrap(self._site))
@@ -79,6 +83,10 @@ class Publisher:
         except (OSError, http.client.HTTPException):
             return False
 
+    def _listens_on_ipv6(self) -> bool:
+        found = store.read(self._path("lds")) or {}
+        return any("additional_addresses" in item for item in found.get("resources", []))
+
     async def publish(self, before: RouteTable, after: RouteTable) -> None:
         """Move Envoy from one table to the other; returns when it serves the new one.
 
@@ -95,9 +103,14 @@ class Publisher:
             await self._step("cds", xds.clusters(before, after))
             await self._step("rds", [self._routes(after)])
             await self._step("cds", xds.clusters(after))
-        except MillpondError:
-            self.seed(before)
+        except (MillpondError, OSError):
+            self.go_back(before)
             raise
+
+    def go_back(self, table: RouteTable) -> None:
+        """Give Envoy the files of an earlier table, as far as the disk lets us."""
+        with contextlib.suppress(OSError):
+            self.seed(table)
 
     def _routes(self, table: RouteTable) -> xds.Json:
         places = [

@@ -49,6 +49,11 @@ def required(environment: Mapping[str, str], name: str) -> str:
     return value
 
 
+def is_true(environment: Mapping[str, str], name: str) -> bool:
+    """Whether a variable says yes; unset is no."""
+    return environment.get(name, "").lower() in ("1", "true", "yes", "on")
+
+
 def site(data: Path, port: int, *, access_log: bool) -> Site:
     """Where the gateway's parts are; makes the folders, open to their owner alone.
 

@@ -139,7 +139,7 @@ class Pages:
         brake = self._door.form_brake
         wait = brake.wait()
         if wait:
-            error = f"Too many wrong passwords. Wait {wait} seconds and try again."
+            error = f"Too many wrong passwords. Try again in {wait} s."
             answer = self._form(target, user=user, error=error, status=429)
             answer.headers["retry-after"] = str(wait)
             return answer
