@@ -1,0 +1,33 @@
+"""``millpond down``: everything stops, nothing is lost."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+import click
+
+from millpond.cli.busy import busy
+from millpond.cli.session import Session, file_option, pass_session
+from millpond.cli.stopping import still_running
+from millpond.cli.style import hint, note, seconds_text
+
+
+@click.command("down")
+@file_option
+@pass_session
+def command(session: Session) -> None:
+    """Stop the platform in reverse order; data, ports and secrets are kept."""
+    from millpond.targets.local.target import shut_down
+
+    # The flavour file is not read: a mistake in it must not keep the platform from being stopped.
+    workspace = session.workspace()
+    running = still_running(workspace)
+    begun = time.monotonic()
+    with busy("stopping", lambda: ", ".join(still_running(workspace))):
+        asyncio.run(shut_down(workspace))
+    if not running:
+        note("nothing was running")
+        return
+    note(f"stopped {len(running)} components after {seconds_text(time.monotonic() - begun)}; data is kept")
+    hint("`millpond up` starts it again, `millpond destroy` deletes it with its data")

@@ -1,0 +1,67 @@
+"""``millpond shell``: a shell, or one program, that finds the platform in its environment."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import sys
+
+import click
+
+from millpond.cli import completion
+from millpond.cli.session import Session, file_option, pass_session
+from millpond.cli.style import note
+
+
+@click.command("shell", context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
+@click.option(
+    "--env", "plain", is_flag=True, help="The platform's environment alone; all ARGUMENTS are the program"
+)
+@click.argument("arguments", nargs=-1, shell_complete=completion.components, metavar="[NAME] [PROGRAM]...")
+@file_option
+@pass_session
+def command(session: Session, plain: bool, arguments: tuple[str, ...]) -> None:
+    """Start a shell, or PROGRAM, in the environment of the platform.
+
+    With NAME it also has that component's own variables, and its programs on PATH.
+
+    \b
+    millpond shell                              the platform's environment
+    millpond shell postgres psql                a program of a component
+    millpond shell --env python train.py        a program of your own
+    """
+    target = session.target()
+    found = {**os.environ, "DO_NOT_TRACK": "1", **target.environment()}
+    program = list(arguments)
+    name = None
+    if program and not plain:
+        name = program.pop(0)
+        own = asyncio.run(target.component_environment(name))
+        # What user code finds wins: the component's own names of a database are not the user's.
+        found = {**found, **own, **target.environment()}
+    found["MILLPOND_SHELL"] = name or target.platform.name
+    found.pop("PYTHONDONTWRITEBYTECODE", None)
+    if not program:
+        program = [os.environ.get("SHELL") or "/bin/sh"]
+        note(f"a shell with the environment of {found['MILLPOND_SHELL']}; `exit` leaves it")
+    execute(program, found)
+
+
+def execute(program: list[str], environment: dict[str, str]) -> None:
+    """Become a program.
+
+    Raises:
+        MillpondError: it cannot be started.
+    """
+    from millpond.model.errors import MillpondError
+
+    where = shutil.which(program[0], path=environment.get("PATH"))
+    if where is None:
+        raise MillpondError(f"there is no program {program[0]}", exit_code=127)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    try:
+        os.execve(where, program, environment)
+    except OSError as error:
+        raise MillpondError(f"{where} cannot be started: {error.strerror}", exit_code=126) from None

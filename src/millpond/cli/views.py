@@ -1,0 +1,177 @@
+"""The views of `up`: live on a terminal, plain lines elsewhere, JSON lines for scripts.
+
+Each is told every `ComponentEvent` and keeps what it needs in a `Board`; the live one draws a few times a
+second however many events come.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Iterable
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+from millpond.cli.board import Board, Row
+from millpond.cli.style import COLOURS, coloured, faint, note, out, paint, seconds_text, smart
+from millpond.model.events import ComponentEvent, Phase
+
+if TYPE_CHECKING:
+    from rich.console import Console, RenderableType
+    from rich.live import Live
+
+_INSTALL_PAUSE = 5.0
+_DRAWINGS = 8
+
+
+class View:
+    """Takes events; a context manager, so that a drawing is always ended."""
+
+    def __init__(self, names: Iterable[str] = ()) -> None:
+        self.board = Board(names)
+
+    def __call__(self, event: ComponentEvent) -> None:
+        """Take one event."""
+        self.board.take(event)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the drawing."""
+
+
+class JsonView(View):
+    """One JSON object per event, on stdout."""
+
+    def __call__(self, event: ComponentEvent) -> None:
+        """Print the event."""
+        super().__call__(event)
+        out(json.dumps(event.as_dict()))
+        sys.stdout.flush()
+
+
+class PlainView(View):
+    """One line per phase that a component enters; installs speak up every few seconds."""
+
+    def __init__(self, names: Iterable[str] = ()) -> None:
+        super().__init__(names)
+        self._told: dict[str, tuple[Phase, str]] = {}
+        self._last: dict[str, float] = {}
+
+    def __call__(self, event: ComponentEvent) -> None:
+        """Print a line where there is news."""
+        row = self.board.take(event)
+        # What an install counts changes many times a second; that it installs is the news.
+        said = (event.phase, "" if event.phase is Phase.INSTALLING else event.message)
+        now = time.monotonic()
+        known = self._told.get(event.component) == said
+        pause = _INSTALL_PAUSE if event.phase is Phase.INSTALLING else float("inf")
+        if known and now - self._last[event.component] < pause:
+            return
+        self._told[event.component] = said
+        self._last[event.component] = now
+        name = max((len(found) for found in self.board.rows), default=0)
+        word = paint(f"{event.phase:<12}", event.phase, sys.stderr)
+        took = f"after {seconds_text(event.seconds)}" if event.seconds is not None else ""
+        note(f"{event.component:<{name}}  {word}  {' '.join(filter(None, (row.describe(), took)))}".rstrip())
+
+
+class LiveView(View):
+    """One line per component, drawn again a few times a second.
+
+    Args:
+        names: the components in the order of their lines.
+        console: where to draw; stderr when left out.
+    """
+
+    def __init__(self, names: Iterable[str] = (), console: Console | None = None) -> None:
+        super().__init__(names)
+        self._console = console
+        self._live: Live | None = None
+        self._begun = time.time()
+
+    def __call__(self, event: ComponentEvent) -> None:
+        """Take the event; the next drawing shows it."""
+        super().__call__(event)
+        if self._live is None:
+            self._open()
+
+    def _open(self) -> None:
+        from rich.console import Console
+        from rich.live import Live
+
+        console = self._console or Console(stderr=True, highlight=False, no_color=not coloured(sys.stderr))
+        self._live = Live(
+            console=console,
+            get_renderable=self.render,
+            refresh_per_second=_DRAWINGS,
+            redirect_stdout=False,
+            redirect_stderr=False,
+        )
+        self._live.start()
+
+    def close(self) -> None:
+        """Draw a last time, and leave that."""
+        if self._live is not None:
+            self._live.stop()
+            self._live = None
+
+    def render(self) -> RenderableType:
+        """All lines."""
+        from rich.table import Table
+        from rich.text import Text
+
+        table = Table.grid(padding=(0, 2, 0, 0), expand=True)
+        table.add_column(no_wrap=True)
+        table.add_column(no_wrap=True)
+        table.add_column(no_wrap=True, justify="right", min_width=7)
+        table.add_column(no_wrap=True, overflow="ellipsis", ratio=1)
+        for row in list(self.board.rows.values()):
+            colour = COLOURS.get(row.word, "blue" if row.phase else "bright_black")
+            took = seconds_text(row.seconds) if row.begun is not None and row.phase is not Phase.KEPT else ""
+            table.add_row(
+                Text(row.name, style="bold"),
+                Text(row.word, style=colour.replace("bright_black", "bright_black")),
+                Text(took, style="dim"),
+                self._doing(row),
+            )
+        return table
+
+    def _doing(self, row: Row) -> RenderableType:
+        from rich.progress_bar import ProgressBar
+        from rich.table import Table
+        from rich.text import Text
+
+        text = Text(row.describe(), style="red" if row.phase is Phase.FAILED else "dim")
+        if row.fraction is None:
+            return text
+        bar = Table.grid(padding=(0, 1, 0, 0))
+        bar.add_column(width=20)
+        bar.add_column(no_wrap=True, overflow="ellipsis")
+        bar.add_row(ProgressBar(total=1.0, completed=row.fraction, width=20), text)
+        return bar
+
+
+def view_for(names: Iterable[str], *, as_json: bool) -> View:
+    """The view that fits where the output goes."""
+    if as_json:
+        return JsonView(names)
+    return LiveView(names) if smart(sys.stderr) else PlainView(names)
+
+
+def tell_failures(view: View) -> None:
+    """What went wrong with each component, with the last lines of its log and what to do."""
+    for event in view.board.failures:
+        note()
+        note(f"{paint('error:', 'error', sys.stderr, bold=True)} {event.message or event.component}")
+        for line in event.details:
+            note(f"  {faint(line, sys.stderr)}")
+        if event.hint:
+            note(f"{paint('hint:', 'hint', sys.stderr)} {event.hint}")
