@@ -1,7 +1,8 @@
-"""What several topics' tests share: the science environment, and models with servers to serve them."""
+"""What several topics' tests share: the starter platform, the science environment, models, their servers."""
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import os
 import shutil
@@ -12,7 +13,9 @@ from pathlib import Path
 
 import pytest
 
+from millpond.targets.local.installs import InstallRequest, InstallStore
 from model_servers import SOURCE, ModelServer, start_together
+from starter import Starter
 
 LOCK = SOURCE / "millpond/catalogue/environments/science/requirements.lock"
 MAKE_MODELS = Path(__file__).parent / "serving/make_models.py"
@@ -26,25 +29,35 @@ def _cached(config: pytest.Config, name: str, *of: Path) -> Path:
 
 
 @pytest.fixture(scope="session")
-def science_python(request: pytest.FixtureRequest) -> Path:
-    """The interpreter of the science environment, installed from its lock once for many runs.
+def science_python() -> Path:
+    """The interpreter of the science environment, from the store that platforms install it in.
 
     ``MILLPOND_SCIENCE_PYTHON`` names one that is there already.
     """
     given = os.environ.get("MILLPOND_SCIENCE_PYTHON")
     if given:
         return Path(given)
-    folder = _cached(request.config, "science", LOCK)
-    if not (folder / "complete").is_file():
-        uv = shutil.which("uv", path=os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]))
-        assert uv, "uv is a dependency of millpond and has to be there"
-        shutil.rmtree(folder, ignore_errors=True)
-        subprocess.run([uv, "venv", "-q", "--python", sys.executable, str(folder)], check=True)
-        python = str(folder / "bin/python")
-        install = [uv, "pip", "install", "-q", "--python", python, "--require-hashes", "--compile-bytecode"]
-        subprocess.run([*install, "-r", str(LOCK)], check=True)
-        (folder / "complete").touch()
-    return folder / "bin/python"
+    request = InstallRequest("science", LOCK.parent, {"pip": LOCK.name})
+    return asyncio.run(InstallStore().ensure(request)).paths["pip"] / "bin/python"
+
+
+@pytest.fixture(scope="session")
+def starter(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Starter]:
+    """The starter flavour, brought up once by the command line for all tests that look at it.
+
+    ``MILLPOND_TEST_PROJECT`` names the folder of one that is up already, and stays up.
+    """
+    given = os.environ.get("MILLPOND_TEST_PROJECT")
+    if given:
+        yield Starter(Path(given))
+        return
+    platform = Starter(tmp_path_factory.mktemp("starter"))
+    try:
+        platform.millpond("init", "starter")
+        platform.millpond("up", timeout=600)
+        yield platform
+    finally:
+        platform.millpond("destroy", "--yes", check=False)
 
 
 @pytest.fixture(scope="session")

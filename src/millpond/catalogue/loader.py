@@ -89,7 +89,11 @@ class Catalogue:
         found = {}
         for base in (SHIPPED, *self._installed):
             for path in sorted((base / "interfaces").glob("*.yaml")):
-                interface = document.load(Interface, path.read_text(), str(path))
+                read = document.read(path.read_text(), str(path))
+                interface = document.parse(Interface, read)
+                wrong = scope.check_interface(interface)
+                if wrong:
+                    raise read.error(*wrong)
                 found[interface.name] = interface
         return found
 

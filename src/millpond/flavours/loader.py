@@ -70,7 +70,8 @@ def read(path: Path) -> Source:
     found = document.read(text, str(path))
     if is_datamill(found):
         translated = translate(path)
-        return Source(path, translated.flavour, Document(str(path), {}, {}, {}), tuple(note.text for note in translated.notes))
+        notes = tuple(note.text for note in translated.notes)
+        return Source(path, translated.flavour, translated.document, notes)
     return Source(path, document.parse(Flavour, found), found)
 
 
