@@ -26,7 +26,6 @@ class Artifact:
 
     uri: str
     digest: str
-    folder: str
     identity: str | None = None
     version: str | None = None
     run_id: str | None = None
@@ -43,6 +42,10 @@ class ArtifactStore:
     def __init__(self, root: Path, timeout: float = 1800.0) -> None:
         self.root = root
         self._timeout = timeout
+
+    def folder(self, digest: str) -> Path:
+        """Where the files of a digest are."""
+        return self.root / digest
 
     async def fetch(self, uri: str, known: Mapping[str, str]) -> Artifact:
         """Resolve a URI and have its files here.

@@ -82,7 +82,10 @@ class Deployments:
     async def begin(self) -> None:
         """Read what is remembered and bring it back, without waiting for it."""
         self._records = self._store.load()
-        for name in self._records:
+        for name, record in self._records.items():
+            if record.active is not None:
+                unknown = (None, "Restoring", "")
+                set_conditions(record, PredictorReady=unknown, IngressReady=unknown)
             self._kick(name)
         self._watcher = asyncio.create_task(self._watch())
 
@@ -206,7 +209,7 @@ class Deployments:
         Raises:
             MillpondError: it will not be ready.
         """
-        spec = service_of(revision, record.name, self._logs)
+        spec = service_of(revision, record.name, self._artifacts.folder(revision.digest), self._logs)
         starting = asyncio.create_task(self._processes.run(spec))
         newer = asyncio.create_task(changed.wait())
         try:
@@ -290,7 +293,6 @@ class Deployments:
             port=free_port(self._ports, self._taken()),
             uri=artifact.uri,
             digest=artifact.digest,
-            folder=artifact.folder,
             created=now(),
             env=env,
             version=artifact.version,

@@ -61,7 +61,7 @@ def fetch(uri: str, store: Path, known: dict[str, str]) -> dict[str, Any]:
     digest = known.get(resolved.identity or "")
     if digest is None or not (store / digest / "MLmodel").is_file():
         digest = _download(resolved, store)
-    return {**asdict(resolved), "digest": digest, "folder": str(store / digest)}
+    return {**asdict(resolved), "digest": digest}
 
 
 def resolve(uri: str) -> Resolved:

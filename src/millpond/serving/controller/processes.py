@@ -62,7 +62,7 @@ class SupervisedProcesses:
         }
 
 
-def service_of(revision: Revision, deployment: str, logs: Path) -> ServiceSpec:
+def service_of(revision: Revision, deployment: str, folder: Path, logs: Path) -> ServiceSpec:
     """The process that serves a revision; the same revision always gives the same specification."""
     version = revision.version or str(revision.number)
     binaries = str(Path(sys.executable).parent)
@@ -80,7 +80,7 @@ def service_of(revision: Revision, deployment: str, logs: Path) -> ServiceSpec:
             "-m",
             "millpond.serving.server",
             "--model-dir",
-            revision.folder,
+            str(folder),
             "--name",
             deployment,
             "--version",
@@ -91,7 +91,7 @@ def service_of(revision: Revision, deployment: str, logs: Path) -> ServiceSpec:
             str(revision.port),
         ),
         env=environment,
-        cwd=Path(revision.folder),
+        cwd=folder,
         log=logs / f"{revision.service}.log",
         ready=Probe(http=f"http://{HOST}:{revision.port}/v2/health/ready"),
         live=Probe(http=f"http://{HOST}:{revision.port}/v2/health/live", timeout=10.0),

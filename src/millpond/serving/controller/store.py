@@ -21,7 +21,6 @@ class Revision:
     port: int
     uri: str
     digest: str
-    folder: str
     created: str
     env: dict[str, str] = field(default_factory=dict)
     version: str | None = None
