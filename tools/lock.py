@@ -18,6 +18,7 @@ No lock names a host: where packages come from is the business of the machine th
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 import subprocess
 import sys
@@ -32,8 +33,8 @@ from millpond.targets.local.installs.repository import find_repository
 CATALOGUE = Path(__file__).resolve().parent.parent / "src" / "millpond" / "catalogue"
 PYTHON = "3.11"
 PLATFORMS = {
-    "linux-x86_64": "x86_64-manylinux_2_28",
-    "linux-aarch64": "aarch64-manylinux_2_28",
+    "linux-x86_64": "x86_64-manylinux_2_31",
+    "linux-aarch64": "aarch64-manylinux_2_31",
     "macos-arm64": "aarch64-apple-darwin",
     "macos-x86_64": "x86_64-apple-darwin",
 }
@@ -164,7 +165,12 @@ def _installs(text: str, triple: str, source: Path) -> bool:
             PYTHON,
         ]
         return not subprocess.run(
-            [*argv, "--requirements", lock], cwd=folder, capture_output=True, check=False
+            [*argv, "--requirements", lock],
+            cwd=folder,
+            capture_output=True,
+            check=False,
+            # The oldest macOS that the binaries are built for.
+            env={**os.environ, "MACOSX_DEPLOYMENT_TARGET": "15.0"},
         ).returncode
 
 

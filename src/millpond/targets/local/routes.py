@@ -41,6 +41,7 @@ def routes(platform: Platform, realiser: Realiser) -> list[dict[str, Any]]:
             "host": name,
             "upstreams": [{"address": f"{LOOPBACK}:{port}", "weight": 100}],
             "sign_in": not service.open.public,
+            "title": service.open.title or node.component.summary,
         }
         if service.open.sign_in:
             route["headers"] = {"authorization": _basic(realiser, name, service.open.sign_in)}
