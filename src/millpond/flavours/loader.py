@@ -27,15 +27,16 @@ class Source:
     flavour: Flavour
     document: Document
     notes: tuple[str, ...] = ()
+    folder: Path | None = None
 
     @property
     def project(self) -> Path:
-        """The folder beside which the platform keeps its state."""
-        return self.path.parent
+        """The folder that has the platform's state: that of the file, where no other one was named."""
+        return self.folder or self.path.parent
 
     def catalogue(self) -> Catalogue:
         """The catalogue, with the folders that the flavour adds."""
-        return Catalogue((self.project / folder).resolve() for folder in self.flavour.catalogue)
+        return Catalogue((self.path.parent / folder).resolve() for folder in self.flavour.catalogue)
 
     def resolve(self, catalogue: Catalogue) -> Platform:
         """The platform; see `millpond.model.resolve.resolve` for what is raised."""
