@@ -18,7 +18,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import millpond
-from millpond.targets.local.supervisor.processes import MARK, Leader, boot_id, end_all, started
+from millpond.targets.local.supervisor.processes import MARK, Leader, boot_id, end_all, group_alive, started
 
 FILE = "processes.json"
 _PATIENCE_WITH_GUARDIAN = 6.0
@@ -177,6 +177,16 @@ def end_leftovers(run: Path) -> int:
     ):
         time.sleep(0.03)
     return end_all(leaders, str(run))
+
+
+def survivors(run: Path) -> list[str]:
+    """The services of a dead supervisor of which processes are left; for ``millpond doctor``."""
+    try:
+        found = json.loads((run / FILE).read_text())
+        leaders = [Leader(**entry) for entry in found["services"]]
+    except (OSError, ValueError, KeyError, TypeError):
+        return []
+    return [leader.name for leader in leaders if found.get("boot") == boot_id() and group_alive(leader)]
 
 
 def _line(leader: Leader) -> str:
