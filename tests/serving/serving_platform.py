@@ -19,7 +19,7 @@ TOKEN = "a-token"
 class ServingPlatform:
     """Everything lives in one folder and is gone after `down`."""
 
-    def __init__(self, python: Path, folder: Path) -> None:
+    def __init__(self, python: Path, folder: Path, environment: dict[str, str] | None = None) -> None:
         self._python = python
         self._folder = folder
         self._run = folder / "run"
@@ -34,8 +34,10 @@ class ServingPlatform:
             "MILLPOND_SERVING_DATA": str(folder / "data"),
             "MILLPOND_SERVING_PORTS": self.ports,
             "MLFLOW_TRACKING_URI": f"sqlite:///{folder}/mlflow.db",
+            **(environment or {}),
         }
-        self.client = ServingClient(f"http://127.0.0.1:{self.port}", TOKEN)
+        gateway = self.environment.get("MILLPOND_GATEWAY_URL")
+        self.client = ServingClient(f"http://127.0.0.1:{self.port}", TOKEN, gateway)
 
     def up(self) -> None:
         """Start what is not running, and wait until the controller answers."""

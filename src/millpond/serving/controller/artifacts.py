@@ -58,8 +58,9 @@ class ArtifactStore:
             FetchError: there is no such model, or the registry or store does not answer.
         """
         self.root.mkdir(parents=True, exist_ok=True)
+        # An option that is not there arrives as an empty variable, which boto3 and MLflow take at its word.
         environment = {
-            **os.environ,
+            **{key: value for key, value in os.environ.items() if value},
             "MLFLOW_DISABLE_TELEMETRY": "true",
             "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
             # A registry that is not there is told within seconds, not after minutes of retries.

