@@ -1,8 +1,8 @@
 """The interface ``inference``: what whoever serves a model over REST has to do.
 
 The suite needs a base URL and the name of a deployment of the waiting-times model (four columns of
-strings, one number). By default it runs against the model server itself; recipes add theirs to
-`RECIPES`, or ``MILLPOND_INFERENCE`` names one as ``http://HOST:PORT[#HOST-HEADER]/NAME``.
+strings, one number). It runs against the model server itself and against a deployment on the starter
+platform, through its gateway; ``MILLPOND_INFERENCE`` names another as ``http://HOST:PORT[#HOST-HEADER]/NAME``.
 """
 
 from __future__ import annotations
@@ -11,7 +11,8 @@ import json
 import os
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +20,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from millpond.serving.client import ServingClient
 from model_servers import Answer, ask
 
 # The request body of the seed's own test file: strings, typed FP32.
@@ -56,26 +58,55 @@ class Endpoint:
         return self.ask(f"/v1/models/{self.name}:predict", body)
 
 
-def _model_server(request: pytest.FixtureRequest) -> Endpoint:
+@contextmanager
+def _model_server(request: pytest.FixtureRequest) -> Iterator[Endpoint]:
+    """The model server's own process."""
     server = request.getfixturevalue("model_servers")["waiting"]
-    return Endpoint(server.port, server.name)
+    yield Endpoint(server.port, server.name)
 
 
-def _named(request: pytest.FixtureRequest) -> Endpoint:
+@contextmanager
+def _platform(request: pytest.FixtureRequest) -> Iterator[Endpoint]:
+    """A deployment on the starter platform, through its gateway."""
+    environment = request.getfixturevalue("environment")
+    client = ServingClient.from_env(environment)
+    name = "conformance-waiting"
+    model = {
+        "modelFormat": {"name": "mlflow"},
+        "storageUri": str(request.getfixturevalue("models") / "waiting"),
+    }
+    metadata = {"name": name}
+    client.apply({"metadata": metadata, "spec": {"predictor": {"model": model}}}, wait=120)
+    try:
+        port = int(environment["MILLPOND_GATEWAY_URL"].rpartition(":")[2])
+        yield Endpoint(port, name, f"{name}.localhost:{port}")
+    finally:
+        client.delete(name)
+
+
+@contextmanager
+def _named(request: pytest.FixtureRequest) -> Iterator[Endpoint]:
+    """What ``MILLPOND_INFERENCE`` names."""
     base, _, name = os.environ["MILLPOND_INFERENCE"].rpartition("/")
     address, _, host = base.removeprefix("http://").partition("#")
-    return Endpoint(int(address.rpartition(":")[2]), name, host or None)
+    yield Endpoint(int(address.rpartition(":")[2]), name, host or None)
 
 
-RECIPES: dict[str, Callable[[pytest.FixtureRequest], Endpoint]] = {"model-server": _model_server}
+Recipe = Callable[[pytest.FixtureRequest], AbstractContextManager[Endpoint]]
+RECIPES: list[Any] = [
+    pytest.param(_model_server, id="model-server"),
+    pytest.param(_platform, id="platform", marks=pytest.mark.slow),
+]
 if os.environ.get("MILLPOND_INFERENCE"):
-    RECIPES = {"named": _named}
+    RECIPES = [pytest.param(_named, id="named")]
 
 
-@pytest.fixture(scope="module", params=sorted(RECIPES))
-def endpoint(request: pytest.FixtureRequest) -> Endpoint:
+@pytest.fixture(scope="module", params=RECIPES)
+def endpoint(request: pytest.FixtureRequest) -> Iterator[Endpoint]:
     """Each recipe in turn."""
-    return RECIPES[request.param](request)
+    recipe: Recipe = request.param
+    with recipe(request) as found:
+        yield found
 
 
 def seed(**changes: Any) -> dict[str, Any]:
