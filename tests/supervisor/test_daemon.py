@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import shutil
 import signal
 import socket
 import stat
@@ -73,12 +74,21 @@ def test_one_daemon_out_of_many_calls(tmp_path: Path) -> None:
     with ThreadPoolExecutor(4) as pool:
         clients = list(pool.map(lambda _: ensure(run), range(4)))
     assert len({client.ping()["pid"] for client in clients}) == 1
+    pid = clients[0].ping()["pid"]
     clients[0].shutdown()
     clients[0].shutdown()
+    until(lambda: not alive(pid))
     assert not clients[1].running()
     with pytest.raises(NotRunningError):
         clients[1].status()
     assert sorted(entry.name for entry in run.iterdir()) == ["supervisor.lock", "supervisor.log"]
+
+
+def test_ends_when_its_folder_is_removed(platform: Platform) -> None:
+    platform.supervisor.start(platform.spec("one"))
+    pids = [platform.supervisor.ready("one", 20).pid, platform.supervisor.ping()["pid"]]
+    shutil.rmtree(platform.run)
+    until(lambda: not any(map(alive, pids)))
 
 
 def test_a_call_during_the_shutdown_gets_a_new_daemon(platform: Platform) -> None:
@@ -238,13 +248,13 @@ def test_events_reach_everybody_and_a_deaf_client_harms_nobody(platform: Platfor
 def test_another_version_is_told_apart_but_can_be_ended(tmp_path: Path) -> None:
     run = tmp_path / "run"
     run.mkdir()
-    greeting = {"supervisor": protocol.PROTOCOL + 1, "version": "9.9", "pid": 1, "closing": False}
+    greeting = {"supervisor": protocol.PROTOCOL + 1, "version": "9.9", "pid": 2**22 + 1, "closing": False}
     with socket.socket(socket.AF_UNIX) as server:
         server.bind(str(run / protocol.SOCKET))
         server.listen()
 
         def answer() -> None:
-            for _ in range(3):
+            for _ in range(4):
                 client, _ = server.accept()
                 with client:
                     client.sendall(protocol.line(greeting))

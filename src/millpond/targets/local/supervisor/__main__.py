@@ -25,13 +25,16 @@ _WANTED_FILES = 8192
 
 
 def main() -> None:
-    """Detach, become the only one, clean up after a killed predecessor, serve."""
+    """Become the only one, detach, clean up after a killed predecessor, serve."""
     run = Path(sys.argv[1]).resolve()
-    _detach(run)
-    _plain_signals()
+    run.mkdir(parents=True, exist_ok=True, mode=0o700)
+    run.chmod(0o700)
     lock = os.open(run / protocol.LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    # Before the caller is let go: a late one would become the supervisor after somebody's `down`.
     if not _take(lock, run):
         return
+    _detach(run)
+    _plain_signals()
     ended = end_leftovers(run)
     if ended:
         sys.stderr.write(f"ended {ended} processes that a killed supervisor had left\n")
@@ -39,8 +42,6 @@ def main() -> None:
 
 
 def _detach(run: Path) -> None:
-    run.mkdir(parents=True, exist_ok=True, mode=0o700)
-    run.chmod(0o700)
     # The caller waits for the process it started; this copy belongs to nobody, and has no terminal to lose.
     if os.fork():
         os._exit(0)

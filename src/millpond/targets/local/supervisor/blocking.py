@@ -19,7 +19,7 @@ from typing import Any
 
 import millpond
 from millpond.targets.local.supervisor import logs, protocol
-from millpond.targets.local.supervisor.processes import MARK
+from millpond.targets.local.supervisor.processes import MARK, started
 from millpond.targets.local.supervisor.protocol import NotRunningError, SupervisorError
 from millpond.targets.local.supervisor.spec import ServiceSpec, ServiceStatus, StateChange
 
@@ -27,6 +27,7 @@ _ENSURE_TIMEOUT = 60.0
 _START_TIMEOUT = 2.0
 _MOST_LAUNCHES = 3
 _GREETING_TIMEOUT = 10.0
+_GOODBYE_TIMEOUT = 5.0
 
 
 def ensure(run: Path, timeout: float = _ENSURE_TIMEOUT) -> BlockingSupervisor:
@@ -89,9 +90,11 @@ def _launch(run: Path) -> bool:
     return starter.wait() == 0  # only its copy goes on
 
 
-def await_end(run: Path) -> None:
-    """Wait until the process of a supervisor that goes down is gone."""
-    while not unlocked(run):
+def await_end(pid: int) -> None:
+    """Wait until the process of a supervisor that has said goodbye is gone; another may be there by then."""
+    was = started(pid)
+    deadline = time.monotonic() + _GOODBYE_TIMEOUT
+    while was and started(pid) == was and time.monotonic() < deadline:
         time.sleep(0.01)
 
 
@@ -166,8 +169,10 @@ class BlockingSupervisor:
     def shutdown(self) -> None:
         """Stop everything in order; returns when the supervisor is gone. No error if there is none."""
         with contextlib.suppress(NotRunningError):
-            self._call("shutdown")
-        await_end(self.run)
+            pid = int(self.ping()["pid"])
+            with contextlib.suppress(NotRunningError):
+                self._call("shutdown")
+            await_end(pid)
 
     def _call(
         self, verb: str, arguments: Mapping[str, Any] | None = None, timeout: float | None = None

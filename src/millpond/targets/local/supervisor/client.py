@@ -86,8 +86,10 @@ class Supervisor:
     async def shutdown(self) -> None:
         """Stop everything in order; returns when the supervisor is gone. No error if there is none."""
         with contextlib.suppress(NotRunningError):
-            await self._call("shutdown")
-        await asyncio.to_thread(blocking.await_end, self.run)
+            pid = int((await self.ping())["pid"])
+            with contextlib.suppress(NotRunningError):
+                await self._call("shutdown")
+            await asyncio.to_thread(blocking.await_end, pid)
 
     async def _call(self, verb: str, arguments: Mapping[str, Any] | None = None) -> Any:
         connection = _Connection()

@@ -253,6 +253,10 @@ class Daemon:
     async def _keep_house(self) -> None:
         while True:
             await asyncio.sleep(_HOUSEKEEPING)
+            if not (self.run / protocol.LOCK).exists():
+                note("the run directory is gone, and nobody can reach what runs here any more")
+                self.shut_down()
+                return
             for service in list(self._services.values()):
                 try:
                     if logs.size(service.spec.log) > service.spec.log_size:
