@@ -2,11 +2,11 @@
 
     PYTHONPATH=src PYTHON benchmarks/engine/overhead.py [--steps 50] [--repeat 7] [--prefect PYTHON]
 
-PYTHON is one that has dask, distributed and pydantic (the `science` environment). The same two worker processes
-serve bare Dask and Millpond, in turns. Millpond writes its run record, looks for cached results and keeps
-the new ones; every repetition has its own parameter, so that no step is taken from the cache; the last line shows
-the same graph when every step is. Prefect runs with its own server on SQLite, in an environment that is made with uv
-when none is named (`--no-prefect` leaves it out).
+PYTHON is one that has dask, distributed and pydantic (the `science` environment). The same two worker
+processes serve bare Dask and Millpond, in turns. Millpond writes its run record, looks for cached results
+and keeps the new ones; every repetition has its own parameter, so that no step is taken from the cache; the
+last line shows the same graph when every step is. Prefect runs with its own server on SQLite, in an
+environment that is made with uv when none is named (`--no-prefect` leaves it out).
 """
 
 from __future__ import annotations
@@ -101,7 +101,11 @@ def prefect(python: Path, steps: int, repeat: int) -> dict[str, float]:
         names.pop("PYTHONDONTWRITEBYTECODE", None)
         script = str(Path(__file__).with_name("prefect_flow.py"))
         done = subprocess.run(
-            [str(python), script, str(steps), str(repeat)], env=names, capture_output=True, text=True, timeout=600
+            [str(python), script, str(steps), str(repeat)],
+            env=names,
+            capture_output=True,
+            text=True,
+            timeout=600,
         )
     if done.returncode:
         sys.exit(f"prefect failed:\n{done.stderr[-2000:]}")
@@ -155,7 +159,9 @@ def measure(steps: int, repeat: int) -> dict[str, dict[str, list[float]]]:
 
 def main() -> None:
     """Measure and print a table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--steps", type=int, default=50)
     parser.add_argument("--repeat", type=int, default=7)
     parser.add_argument("--prefect", type=Path)

@@ -106,8 +106,8 @@ class Reference:
         return cls(**{name: value for name, value in data.items() if name in known})
 
     @classmethod
-    def of_value(cls, value: Any, type: str) -> Reference:
-        """A reference that carries a small JSON value.
+    def of_value(cls, value: Any, kind: str) -> Reference:
+        """A reference that carries a small JSON value of a port type.
 
         Raises:
             MillpondError: the value is larger than 64 KiB.
@@ -119,7 +119,7 @@ class Reference:
                 f"the value is {len(text):,} bytes of JSON and at most {LARGEST_VALUE:,} travel by value",
                 hint="give the output a path in the lake",
             )
-        return cls(VALUE, None, hashlib.sha256(text).hexdigest(), len(text), type, value=json.loads(text))
+        return cls(VALUE, None, hashlib.sha256(text).hexdigest(), len(text), kind, value=json.loads(text))
 
 
 @dataclass(frozen=True)

@@ -36,7 +36,7 @@ class Stat:
     etag: str = ""
 
 
-class Conflict(MillpondError):
+class ConflictError(MillpondError):
     """A conditional write found another object than it was told to expect."""
 
 
@@ -56,7 +56,7 @@ class Store(Protocol):
         """Write the object at once; `expect` is the version that must be there, ``""`` for none.
 
         Raises:
-            Conflict: something else is there.
+            ConflictError: something else is there.
         """
 
     def list(self, bucket: str, prefix: str = "") -> list[str]:
@@ -89,12 +89,12 @@ def open_store(environment: Mapping[str, str] | None = None) -> Store:
         )
     raise MillpondError(
         "no lake is known here: neither AWS_ENDPOINT_URL nor MILLPOND_LAKE_ROOT is set",
-        hint="run `millpond up` with a flavour that has an object store, or set MILLPOND_LAKE_ROOT to a folder",
+        hint="millpond up, with a flavour that has an object store; or set MILLPOND_LAKE_ROOT to a folder",
     )
 
 
 class FileStore:
-    """Buckets as folders. The version of an object is the digest of its bytes, remembered by time and size."""
+    """Buckets as folders. An object's version is the digest of its bytes, remembered by time and size."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -135,7 +135,7 @@ class FileStore:
         digest = digest_of(source)
         before = self.stat(path)
         if expect is not None and (before.version if before else "") != expect:
-            raise Conflict(f"{path.uri} was changed by someone else", hint="read it again and repeat")
+            raise ConflictError(f"{path.uri} was changed by someone else", hint="read it again and repeat")
         if before is not None and before.sha256 == digest:
             return before
         file.parent.mkdir(parents=True, exist_ok=True)
@@ -153,7 +153,7 @@ class FileStore:
                 try:
                     file.hardlink_to(made)
                 except FileExistsError:
-                    raise Conflict(f"{path.uri} is there already") from None
+                    raise ConflictError(f"{path.uri} is there already") from None
                 made.unlink()
             else:
                 made.replace(file)
@@ -234,7 +234,7 @@ class S3Store:
         digest = digest_of(source)
         before = self.stat(path)
         if expect is not None and (before.version if before else "") != expect:
-            raise Conflict(f"{path.uri} was changed by someone else", hint="read it again and repeat")
+            raise ConflictError(f"{path.uri} was changed by someone else", hint="read it again and repeat")
         if before is not None and before.sha256 == digest:
             return before
         condition: dict[str, str] = {}
@@ -244,7 +244,7 @@ class S3Store:
             self._upload(path, source, digest, condition)
         except ClientError as error:
             if _code(error) in ("PreconditionFailed", "412", "ConditionalRequestConflict"):
-                raise Conflict(f"{path.uri} was changed by someone else") from None
+                raise ConflictError(f"{path.uri} was changed by someone else") from None
             if _code(error) != "NoSuchBucket":
                 raise _refused(path, error) from error
             self._make_bucket(path)

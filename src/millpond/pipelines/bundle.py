@@ -41,7 +41,7 @@ def pack(folder: Path) -> tuple[bytes, str]:
         largest = sorted(files, key=lambda file: -file.stat().st_size)[:3]
         named = ", ".join(file.relative_to(folder).as_posix() for file in largest)
         raise MillpondError(
-            f"the pipeline's folder has {total >> 20} MiB of files, and at most {LARGEST >> 20} MiB travel as code",
+            f"the pipeline's folder has {total >> 20} MiB; at most {LARGEST >> 20} MiB travel as code",
             hint=f"put data into the lake, or name it in {IGNORE}; the largest are {named}",
         )
     buffer = io.BytesIO()

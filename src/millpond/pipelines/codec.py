@@ -32,33 +32,33 @@ def type_of(suffix: str) -> str:
     return _BY_SUFFIX.get(suffix, "file")
 
 
-def plain(value: Any, type: str) -> Any:
+def plain(value: Any, kind: str) -> Any:
     """A small value as plain JSON data.
 
     Raises:
         TypeError, ValueError: the value is not of this type.
     """
-    if type == "model":
+    if kind == "model":
         return ModelReference.of(value).as_dict()
-    if type == "number":
+    if kind == "number":
         if hasattr(value, "item"):
             value = value.item()
         if isinstance(value, bool) or not isinstance(value, int | float):
             raise TypeError(f"a number is expected, not {value.__class__.__name__}")
         return value
-    if type == "text":
+    if kind == "text":
         if not isinstance(value, str):
             raise TypeError(f"text is expected, not {value.__class__.__name__}")
         return value
     return json.loads(json.dumps(value, default=_json_default))
 
 
-def encode(value: Any, type: str, suffix: str, separator: str = ",") -> Encoded:
+def encode(value: Any, kind: str, suffix: str, separator: str = ",") -> Encoded:
     """The bytes of a value.
 
     Args:
         value: a path is taken as a file whose bytes are right already, whatever the type.
-        type: the port type.
+        kind: the port type.
         suffix: the extension of the target, which decides the format of a table.
         separator: of CSV.
 
@@ -70,17 +70,17 @@ def encode(value: Any, type: str, suffix: str, separator: str = ",") -> Encoded:
         if not value.is_file():
             raise FileNotFoundError(f"{value} is not a file")
         return Encoded(value)
-    if type == "table":
+    if kind == "table":
         return _table(value, suffix, separator)
-    if type == "file":
+    if kind == "file":
         if isinstance(value, bytes | bytearray | memoryview):
             return Encoded(bytes(value))
         if isinstance(value, str) and Path(value).is_file():
             return Encoded(Path(value))
         raise TypeError(f"a path or bytes are expected, not {value.__class__.__name__}")
-    if type == "text":
-        return Encoded(str(plain(value, type)).encode())
-    return Encoded((json.dumps(plain(value, type), sort_keys=True, indent=1) + "\n").encode())
+    if kind == "text":
+        return Encoded(str(plain(value, kind)).encode())
+    return Encoded((json.dumps(plain(value, kind), sort_keys=True, indent=1) + "\n").encode())
 
 
 def decode(reference: Reference, data: bytes | Path) -> Any:

@@ -79,7 +79,7 @@ class Sink(ABC):
 
     keys: ClassVar[type[Keys]] = Keys
 
-    def check(self, type: str, keys: Any) -> Iterable[Problem]:
+    def check(self, port_type: str, keys: Any) -> Iterable[Problem]:
         """What is wrong with an output of this type and these keys."""
         return ()
 

@@ -1,4 +1,4 @@
-"""What earlier runs know: key -> outputs, in a small SQLite file beside the records, and made again from them.
+"""What earlier runs know: key -> outputs, in a small SQLite file beside the records.
 
 The records are the truth. Runs whose runner was killed are taken in the next time somebody looks.
 """

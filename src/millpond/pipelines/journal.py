@@ -7,13 +7,16 @@ It works where workers see the run's folder, which on one machine they do; elsew
 
 from __future__ import annotations
 
+import fcntl
 import os
 from contextlib import suppress
 from pathlib import Path
+from typing import IO
 
 from millpond.pipelines.task import Outcome
 
 CANCEL = "cancel"
+LOCK = "lock"
 
 
 class Journal:
@@ -76,3 +79,25 @@ class Journal:
     def cancelled(self) -> bool:
         """Whether somebody asked."""
         return self._cancel.exists()
+
+    @property
+    def abandoned(self) -> bool:
+        """Whether nobody waits for the run any more: it was cancelled, or its runner is gone."""
+        return self.cancelled or (self.usable and not held(self.folder.parent))
+
+
+def hold(run_folder: Path) -> IO[bytes]:
+    """Take a run's lock; it is free again when the process is gone, however it went."""
+    file = (run_folder / LOCK).open("wb")
+    fcntl.flock(file, fcntl.LOCK_EX)
+    return file
+
+
+def held(run_folder: Path) -> bool:
+    """Whether a run's runner lives; True where there is no lock to ask."""
+    try:
+        with (run_folder / LOCK).open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError:
+        return True
+    return False

@@ -63,8 +63,8 @@ class Launch:
 
         Args:
             python: of the environment that has the pipeline's packages, and dask.
-            env: the whole environment of the run; ``PYTHONPATH`` must lead to millpond. A pipeline that brings its own
-                environment does not use the platform's workers, as these have other packages.
+            env: the whole environment of the run; ``PYTHONPATH`` must lead to millpond. A pipeline that
+                brings its own packages does not use the platform's workers, as these have others.
 
         Raises:
             MillpondError: the Python cannot be started.
@@ -93,6 +93,8 @@ class Running:
         argv += [word for name in launch.force for word in ("--force", name)]
         self._errors: deque[str] = deque(maxlen=30)
         self._seen = False
+        self._asked = False
+        self._before: Any = None
         try:
             # In a session of its own: Ctrl-C reaches this process, which asks the runner to stop in order.
             self.process: subprocess.Popen[str] = subprocess.Popen(
@@ -117,7 +119,17 @@ class Running:
             self._errors.append(line.rstrip("\n"))
 
     def __enter__(self) -> Running:
+        # A handler, and no KeyboardInterrupt: it would strike wherever the caller draws the events.
+        if threading.current_thread() is threading.main_thread():
+            self._before = signal.signal(signal.SIGINT, self._interrupted)
         return self
+
+    def _interrupted(self, number: int, frame: object) -> None:
+        if self._asked:
+            self.kill()
+            raise KeyboardInterrupt
+        self._asked = True
+        self.cancel()
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -130,35 +142,27 @@ class Running:
         finally:
             self.kill()
             self._parameters.close()
+            if self._before is not None:
+                signal.signal(signal.SIGINT, self._before)
 
     def __iter__(self) -> Iterator[Event]:
-        """The events until the run is over. Ctrl-C cancels the run and goes on; a second one kills it.
+        """The events until the run is over.
+
+        In the main thread, inside ``with``: Ctrl-C asks the run to stop, and the events go on until it did;
+        a second one kills it and raises KeyboardInterrupt.
 
         Raises:
             MillpondError: the runner died without a word; its last lines are the details.
         """
-        asked = False
-        while True:
-            try:
-                line = self._line()
-            except KeyboardInterrupt:
-                if asked:
-                    self.kill()
-                    raise
-                asked = True
-                self.cancel()
-                continue
-            if line is None:
-                break
-            with suppress(ValueError):
-                event = from_line(line)
-                self._seen = True
-                yield event
-        self._over()
-
-    def _line(self) -> str | None:
         assert self.process.stdout is not None
-        return self.process.stdout.readline() or None
+        for line in self.process.stdout:
+            try:
+                event = from_line(line)
+            except ValueError:
+                continue
+            self._seen = True
+            yield event
+        self._over()
 
     def _over(self) -> None:
         code = self.process.wait()

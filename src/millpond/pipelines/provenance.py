@@ -38,7 +38,7 @@ def environment_key() -> str:
         # Reading the folders' names is enough, and a hundred times quicker than all metadata.
         entry.name
         for place in sys.path
-        if place and os.path.isdir(place)
+        if place and Path(place).is_dir()
         for entry in os.scandir(place)
         if entry.name.endswith(".dist-info")
     )

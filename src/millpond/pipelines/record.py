@@ -1,7 +1,7 @@
 """Run records: what was run, on which bytes, with which code, and what came of it.
 
-Each run has a folder ``<id>`` with ``run.json``, a log and an outcome per step under ``steps``, and a lock that is
-held while its runner lives; a record that says ``running`` whose lock is free was interrupted.
+Each run has a folder ``<id>`` with ``run.json``, a log and an outcome per step under ``steps``, and a lock
+that is held while its runner lives; a record that says ``running`` whose lock is free was interrupted.
 """
 
 from __future__ import annotations
@@ -19,11 +19,10 @@ from typing import IO, Any
 
 from millpond.lake.reference import Reference
 from millpond.model.errors import MillpondError
-from millpond.pipelines.journal import Journal
+from millpond.pipelines.journal import LOCK, Journal, held, hold
 from millpond.pipelines.task import Outcome
 
 RECORD = "run.json"
-LOCK = "lock"
 _ID = re.compile(r"\d{8}-\d{6}-.+-[0-9a-f]{4}")
 
 
@@ -149,27 +148,9 @@ def new_id(pipeline: str) -> str:
     return f"{now:%Y%m%d-%H%M%S}-{pipeline}-{secrets.token_hex(2)}"
 
 
-def hold(folder: Path) -> IO[bytes]:
-    """Take a run's lock; it is free again when the process is gone, however it went."""
-    import fcntl
-
-    file = (folder / LOCK).open("wb")
-    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    return file
-
-
 def alive(folder: Path) -> bool:
     """Whether a run's runner lives."""
-    import fcntl
-
-    try:
-        with (folder / LOCK).open("rb") as file:
-            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except FileNotFoundError:
-        return False
-    except OSError:
-        return True
-    return False
+    return (folder / LOCK).exists() and held(folder)
 
 
 class Runs:
@@ -182,11 +163,13 @@ class Runs:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
-    def create(self, record: RunRecord) -> None:
-        """Make the folder of a new run, and write its first record."""
+    def create(self, record: RunRecord) -> IO[bytes]:
+        """Make the folder of a new run, write its first record, and give the lock that says it goes on."""
         record.folder = self.folder / record.id
         (record.folder / "steps").mkdir(parents=True)
+        lock = hold(record.folder)
         record.write()
+        return lock
 
     def list(self, pipeline: str | None = None) -> list[RunRecord]:
         """All runs, the latest first; of one pipeline if it is named."""
@@ -218,19 +201,19 @@ class Runs:
             raise MillpondError(f"{prefix} names {len(matching)} runs", hint=f"they are {shown}")
         return self.read(matching[0])
 
-    def read(self, id: str) -> RunRecord:
+    def read(self, run: str) -> RunRecord:
         """One run's record; one whose runner died is completed from its steps' outcomes.
 
         Raises:
             MillpondError: there is no such record, or it cannot be read.
         """
-        folder = self.folder / id
+        folder = self.folder / run
         try:
             record = RunRecord.from_dict(json.loads((folder / RECORD).read_bytes()), folder)
         except FileNotFoundError:
-            raise MillpondError(f"there is no run {id}", hint="millpond runs lists them") from None
+            raise MillpondError(f"there is no run {run}", hint="millpond runs lists them") from None
         except (ValueError, TypeError, KeyError) as error:
-            raise MillpondError(f"the record of the run {id} cannot be read: {error}") from None
+            raise MillpondError(f"the record of the run {run} cannot be read: {error}") from None
         if record.status == "running" and not alive(folder):
             record.status = "interrupted"
             outcomes = Journal(folder).outcomes()

@@ -1,6 +1,6 @@
 """Runs one pipeline in the environment that has its packages, and tells how it goes as JSON lines on stdout.
 
-Started by `millpond.pipelines.launch`: ``python -m millpond.pipelines.runner --pipeline FILE --runs FOLDER …``.
+Started by `millpond.pipelines.launch`: ``python -m millpond.pipelines.runner --pipeline FILE --runs DIR``.
 It writes the run's record, so that the record survives whoever started it.
 """
 
@@ -35,7 +35,7 @@ from millpond.pipelines.graph import port_of
 from millpond.pipelines.index import Index
 from millpond.pipelines.parameters import as_plain, resolve
 from millpond.pipelines.plan import Planned, chosen, plan, summary_of
-from millpond.pipelines.record import RunRecord, Runs, StepRecord, hold, new_id
+from millpond.pipelines.record import RunRecord, Runs, StepRecord, new_id
 from millpond.pipelines.task import Outcome, Shared, Work
 
 # What code in a step may need from the environment of the run's owner; contract of the platform's interfaces.
@@ -81,8 +81,7 @@ class Runner:
         planned = plan(self.pipeline, self.values, self.id, self.names, self.force)
         bundle, code = pack(self.pipeline.folder)
         self.record = self._new_record(planned, code)
-        self.runs.create(self.record)
-        with hold(self.record.folder):
+        with self.runs.create(self.record):
             self.tell(
                 RunStarted(
                     self.id,

@@ -1,8 +1,9 @@
 """The Python code of a pipeline read as text: which functions there are, and which code a function reaches.
 
 The digest of a step covers its function, the definitions of its module that the function uses, and those
-of other modules in the pipeline's folder, by their syntax trees: comments, layout and unrelated functions do not count.
-What is reached by name at run time only (``globals()[…]``, ``importlib``) makes the whole module count.
+of other modules in the pipeline's folder, by their syntax trees: comments, layout and unrelated functions
+do not count. What is reached by name at run time only (``globals()[…]``, ``importlib``) makes the whole
+module count.
 """
 
 from __future__ import annotations
@@ -13,6 +14,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from pathlib import Path
+
+from millpond.pipelines.scope import free_names
 
 _DYNAMIC = {"globals", "eval", "exec", "vars", "__import__", "import_module", "getattr_static"}
 WHOLE = "*"
@@ -124,13 +127,13 @@ class Sources:
         return module.definitions.get(name, [])
 
     def _uses(self, module: Module, statement: ast.stmt, reach: Reach) -> Iterator[tuple[str, str]]:
+        for name in free_names(statement):
+            if name in module.definitions:
+                yield module.name, name
+            if name in _DYNAMIC:
+                yield module.name, WHOLE
         for node in ast.walk(statement):
-            if isinstance(node, ast.Name):
-                if node.id in module.definitions:
-                    yield module.name, node.id
-                if node.id in _DYNAMIC:
-                    yield module.name, WHOLE
-            elif isinstance(node, ast.Attribute):
+            if isinstance(node, ast.Attribute):
                 reach.attributes.add(node.attr)
                 if node.attr in _DYNAMIC:
                     yield module.name, WHOLE

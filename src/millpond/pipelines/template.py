@@ -45,7 +45,7 @@ def as_text(value: Any) -> str:
 
 
 def of_run(parameters: Mapping[str, Any], run: str) -> Callable[[Reference], Any]:
-    """A resolver of ``${parameters.x}``, ``${parameters.date.year}`` and ``${run.id}``; others stay as they are."""
+    """A resolver of ``${parameters.x}``, ``${parameters.date.year}`` and ``${run.id}``; others stay."""
 
     def resolve(reference: Reference) -> Any:
         root, *rest = reference.path

@@ -126,8 +126,8 @@ class _Attempt:
         if stat is None:
             hint = "is the path right? A step that writes it should be named instead: ${step.port}"
             raise MillpondError(f"the input {path.uri} is not in the lake", hint=hint)
-        type = source.type or codec.type_of(path.suffix)
-        return Reference(path.uri, stat.version, stat.sha256, stat.size, type, options=source.options)
+        kind = source.type or codec.type_of(path.suffix)
+        return Reference(path.uri, stat.version, stat.sha256, stat.size, kind, options=source.options)
 
     def _known(self, key: str) -> tuple[dict[str, Reference], str] | None:
         entry = self.shared.known.get(key)
@@ -160,7 +160,7 @@ class _Attempt:
         watched = Watched(
             lambda: self.emit({"event": "running", "step": task.name, "started": begun, "attempt": attempt}),
             task.timeout,
-            lambda: self.journal.cancelled,
+            lambda: self.journal.abandoned,
             stuck,
         )
         while True:
@@ -189,13 +189,13 @@ class _Attempt:
         """Wait before the next attempt; whether the run was cancelled meanwhile."""
         end = time.monotonic() + seconds
         while (left := end - time.monotonic()) > 0:
-            if self.journal.cancelled:
+            if self.journal.abandoned:
                 return True
             time.sleep(min(left, 0.2))
-        return self.journal.cancelled
+        return self.journal.abandoned
 
     def _leave(self, outcome: Outcome, begun: float) -> None:
-        """Tell that the step is stuck, and end its process where something restarts it and nothing else runs."""
+        """Tell that the step is stuck; end its process if it is restarted and nothing else runs in it."""
         text = _timed(outcome, begun).as_json()
         self.journal.end(outcome.step, text)
         self.emit({"event": "ended", "step": outcome.step, "outcome": text})

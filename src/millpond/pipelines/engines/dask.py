@@ -1,9 +1,9 @@
 """The embedded engine: the whole graph of a run goes to Dask at once, and Dask runs what can run.
 
-Uses the platform's cluster when ``DASK_SCHEDULER_ADDRESS`` is set, else worker processes of its own. Workers send
-what happens over Dask's own event stream; a task's value is its step's `Outcome`, so only references pass
-between workers. Environment names of the run's owner travel with the run, through the memory of a scheduler
-that listens on this machine only.
+Uses the platform's cluster when ``DASK_SCHEDULER_ADDRESS`` is set, else worker processes of its own. Workers
+send what happens over Dask's own event stream; a task's value is its step's `Outcome`, so only references
+pass between workers. Environment names of the run's owner travel with the run, through the memory of a
+scheduler that listens on this machine only.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-import dask
+from dask.utils import parse_timedelta
 from distributed import Client, Future, KilledWorker, LocalCluster, get_worker
 
 from millpond.model.errors import MillpondError
@@ -29,7 +29,7 @@ from millpond.pipelines.worker import execute
 
 TOPIC = "millpond-steps"
 _POLL = 0.5
-_CONNECT = 30.0
+_CONNECT = 10.0
 _LOST = 30.0
 
 Report = Callable[[Mapping[str, Any]], None]
@@ -60,10 +60,9 @@ def connected() -> Iterator[Client]:
     Raises:
         MillpondError: the platform's cluster cannot be reached or has no workers.
     """
-    dask.config.set({"distributed.comm.timeouts.connect": "10s"})
     if address := os.environ.get("DASK_SCHEDULER_ADDRESS"):
         try:
-            client = Client(address, timeout=_CONNECT, set_as_default=False)
+            client = Client(address, timeout=_connect_timeout(), set_as_default=False)
         except (OSError, TimeoutError) as error:
             raise MillpondError(
                 f"the Dask scheduler at {address} cannot be reached: {error}",
@@ -90,9 +89,15 @@ def connected() -> Iterator[Client]:
             yield client
 
 
+def _connect_timeout() -> float:
+    """Seconds: Dask's own setting where somebody chose one."""
+    name = "DASK_DISTRIBUTED__COMM__TIMEOUTS__CONNECT"
+    return float(parse_timedelta(os.environ[name])) if os.environ.get(name) else _CONNECT
+
+
 def _wait_for_workers(client: Client, address: str) -> None:
     try:
-        client.wait_for_workers(1, timeout=_CONNECT)
+        client.wait_for_workers(1, timeout=_connect_timeout())
     except TimeoutError:
         raise MillpondError(
             f"the Dask scheduler at {address} has no workers",

@@ -1,4 +1,4 @@
-"""The sink that every output goes to unless it says otherwise: the lake, or the reference itself when small."""
+"""The sink of every output that names no other: the lake, or the reference itself when it is small."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ class LakeSink(Sink):
 
     keys = LakeKeys
 
-    def check(self, type: str, keys: LakeKeys) -> Iterable[Problem]:
+    def check(self, port_type: str, keys: LakeKeys) -> Iterable[Problem]:
         """Large types need a path, tables one with a format's extension."""
-        if keys.path is None and type in ("table", "file"):
-            yield Problem(("type",), f"a {type} needs a path", "such as intermediate/NAME/FILE.parquet")
-        if keys.path is not None and type == "table" and not keys.path.endswith((".parquet", ".csv")):
+        if keys.path is None and port_type in ("table", "file"):
+            yield Problem(("type",), f"a {port_type} needs a path", "such as intermediate/NAME/FILE.parquet")
+        if keys.path is not None and port_type == "table" and not keys.path.endswith((".parquet", ".csv")):
             yield Problem(("path",), "a table is written as .parquet or .csv", "change the path's extension")
 
     def write(self, value: Any, port: OutputTask, call: StepCall) -> Reference:

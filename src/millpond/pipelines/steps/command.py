@@ -57,7 +57,7 @@ class CommandStep(StepKind):
         """Run the program to its end.
 
         Raises:
-            MillpondError: it cannot be started, exits with another code than 0, or leaves an output unwritten.
+            MillpondError: it cannot be started, its exit code is not 0, or an output is not written.
         """
         inputs = {port: call.local(port) for port in call.inputs}
         outputs = {

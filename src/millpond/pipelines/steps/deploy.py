@@ -61,9 +61,8 @@ class DeployStep(StepKind):
         status = dict(found.get("status") or {})
         ready = {item.get("type"): item for item in status.get("conditions", [])}.get("Ready", {})
         if ready and str(ready.get("status")) != "True":
-            raise MillpondError(
-                f"the deployment {keys.name} is not ready: {ready.get('message') or ready.get('reason') or 'no reason'}"
-            )
+            reason = ready.get("message") or ready.get("reason") or "it says no reason"
+            raise MillpondError(f"the deployment {keys.name} is not ready: {reason}")
         predictor = (status.get("components") or {}).get("predictor") or {}
         deployment = {
             "name": keys.name,
