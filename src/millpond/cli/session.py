@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
+
+from millpond.cli.exit_codes import ExitCode
 
 if TYPE_CHECKING:
     from millpond.flavours.loader import Source
     from millpond.targets.local.target import LocalTarget
     from millpond.targets.local.workspace import Workspace
 
+_NOTED = "flavour"
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 
@@ -31,8 +34,10 @@ class Session:
     file: str | None = None
     json: bool = False
 
-    def path(self) -> Path:
-        """The flavour file.
+    def locate(self) -> tuple[Path, Path]:
+        """The flavour file, and the folder that has the platform's state.
+
+        Without ``-f`` that is the nearest ``millpond.yaml``, or what ``up -f`` was last given there.
 
         Raises:
             MillpondError: there is none.
@@ -40,30 +45,49 @@ class Session:
         from millpond.flavours import loader
         from millpond.model.errors import MillpondError
 
-        if self.file is None:
-            return loader.find(self.folder)
-        path = self.folder / Path(self.file).expanduser()
-        if path.is_dir():
-            path = path / loader.FILE
-        if not path.is_file():
+        if self.file is not None:
+            path = self.folder / Path(self.file).expanduser()
+            if path.is_dir():
+                path = path / loader.FILE
+            if path.is_file():
+                return path, path.parent
+            shipped = loader.SHIPPED / f"{self.file}.yaml"
+            if "/" not in self.file and shipped.is_file():
+                return shipped, self.folder
             raise MillpondError(
                 f"there is no flavour file {self.file}",
                 hint="`millpond flavours` lists those that ship, `millpond init NAME` writes one here",
-                exit_code=3,
+                exit_code=ExitCode.DOCUMENT,
             )
-        return path
+        for folder in (self.folder, *self.folder.parents):
+            if (folder / loader.FILE).is_file():
+                return folder / loader.FILE, folder
+            noted = folder / ".millpond" / _NOTED
+            if noted.is_file() and Path(noted.read_text().strip()).is_file():
+                return Path(noted.read_text().strip()), folder
+        return loader.find(self.folder), self.folder
+
+    def remember(self) -> None:
+        """Note which flavour file the platform came from, where that is not millpond.yaml."""
+        from millpond.flavours import loader
+
+        path, project = self.locate()
+        noted = project / ".millpond" / _NOTED
+        if path != project / loader.FILE and noted.parent.is_dir():
+            noted.write_text(f"{path.resolve()}\n")
 
     def source(self) -> Source:
         """The flavour, read and checked."""
         from millpond.flavours import loader
 
-        return loader.read(self.path())
+        path, project = self.locate()
+        return replace(loader.read(path), folder=project)
 
     def workspace(self) -> Workspace:
         """The platform's folders, also where its flavour file is wrong."""
         from millpond.targets.local.workspace import Workspace
 
-        return Workspace(self.path().parent)
+        return Workspace(self.locate()[1])
 
     def target(self, new_ports: Iterable[str] = (), source: Source | None = None) -> LocalTarget:
         """The platform on this machine."""

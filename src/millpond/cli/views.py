@@ -13,16 +13,15 @@ from collections.abc import Iterable
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from millpond.cli.board import Board, Row
-from millpond.cli.style import COLOURS, coloured, faint, note, out, paint, seconds_text, smart
+from millpond.cli.board import Board
+from millpond.cli.drawing import Drawing, Line
+from millpond.cli.style import faint, note, out, paint, seconds_text, smart
 from millpond.model.events import ComponentEvent, Phase
 
 if TYPE_CHECKING:
-    from rich.console import Console, RenderableType
-    from rich.live import Live
+    from rich.console import Console
 
 _INSTALL_PAUSE = 5.0
-_DRAWINGS = 8
 
 
 class View:
@@ -93,70 +92,29 @@ class LiveView(View):
 
     def __init__(self, names: Iterable[str] = (), console: Console | None = None) -> None:
         super().__init__(names)
-        self._console = console
-        self._live: Live | None = None
-        self._begun = time.time()
+        self.drawing = Drawing(self.lines, console)
 
     def __call__(self, event: ComponentEvent) -> None:
         """Take the event; the next drawing shows it."""
         super().__call__(event)
-        if self._live is None:
-            self._open()
-
-    def _open(self) -> None:
-        from rich.console import Console
-        from rich.live import Live
-
-        console = self._console or Console(stderr=True, highlight=False, no_color=not coloured(sys.stderr))
-        self._live = Live(
-            console=console,
-            get_renderable=self.render,
-            refresh_per_second=_DRAWINGS,
-            redirect_stdout=False,
-            redirect_stderr=False,
-        )
-        self._live.start()
+        self.drawing.open()
 
     def close(self) -> None:
         """Draw a last time, and leave that."""
-        if self._live is not None:
-            self._live.stop()
-            self._live = None
+        self.drawing.close()
 
-    def render(self) -> RenderableType:
-        """All lines."""
-        from rich.table import Table
-        from rich.text import Text
-
-        table = Table.grid(padding=(0, 2, 0, 0), expand=True)
-        table.add_column(no_wrap=True)
-        table.add_column(no_wrap=True)
-        table.add_column(no_wrap=True, justify="right", min_width=7)
-        table.add_column(no_wrap=True, overflow="ellipsis", ratio=1)
-        for row in list(self.board.rows.values()):
-            colour = COLOURS.get(row.word, "blue" if row.phase else "bright_black")
-            took = seconds_text(row.seconds) if row.begun is not None and row.phase is not Phase.KEPT else ""
-            table.add_row(
-                Text(row.name, style="bold"),
-                Text(row.word, style=colour.replace("bright_black", "bright_black")),
-                Text(took, style="dim"),
-                self._doing(row),
+    def lines(self) -> list[Line]:
+        """What is drawn."""
+        return [
+            Line(
+                row.name,
+                row.word,
+                row.seconds if row.begun is not None and row.phase is not Phase.KEPT else None,
+                row.fraction,
+                row.describe(),
             )
-        return table
-
-    def _doing(self, row: Row) -> RenderableType:
-        from rich.progress_bar import ProgressBar
-        from rich.table import Table
-        from rich.text import Text
-
-        text = Text(row.describe(), style="red" if row.phase is Phase.FAILED else "dim")
-        if row.fraction is None:
-            return text
-        bar = Table.grid(padding=(0, 1, 0, 0))
-        bar.add_column(width=20)
-        bar.add_column(no_wrap=True, overflow="ellipsis")
-        bar.add_row(ProgressBar(total=1.0, completed=row.fraction, width=20), text)
-        return bar
+            for row in list(self.board.rows.values())
+        ]
 
 
 def view_for(names: Iterable[str], *, as_json: bool) -> View:

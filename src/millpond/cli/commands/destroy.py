@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from typing import TYPE_CHECKING
 
 import click
 
@@ -11,6 +12,9 @@ from millpond.cli.busy import busy
 from millpond.cli.session import Session, file_option, pass_session
 from millpond.cli.stopping import still_running
 from millpond.cli.style import bytes_text, columns, note
+
+if TYPE_CHECKING:
+    from millpond.targets.local.target import LocalTarget
 
 
 @click.command("destroy")
@@ -22,13 +26,21 @@ def command(session: Session, yes: bool) -> None:
 
     The flavour file stays, and so do the installs, which other platforms share.
     """
-    from millpond.model.errors import UsageError
-
-    workspace = session.workspace()
-    if not workspace.root.exists():
+    if not session.workspace().root.exists():
         note("there is nothing to delete")
         return
-    target = session.target()
+    destroy(session.target(), yes=yes)
+
+
+def destroy(target: LocalTarget, *, yes: bool) -> None:
+    """List what is deleted, ask, and delete it.
+
+    Raises:
+        UsageError: nobody is there to answer.
+    """
+    from millpond.model.errors import UsageError
+
+    workspace = target.workspace
     note(f"this deletes the platform {target.platform.name} with all its data:")
     for line in columns([(str(path), bytes_text(size)) for path, size in target.destroy_list()]):
         note(f"  {line}")

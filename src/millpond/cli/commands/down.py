@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from typing import TYPE_CHECKING
 
 import click
 
@@ -12,16 +13,23 @@ from millpond.cli.session import Session, file_option, pass_session
 from millpond.cli.stopping import still_running
 from millpond.cli.style import hint, note, seconds_text
 
+if TYPE_CHECKING:
+    from millpond.targets.local.workspace import Workspace
+
 
 @click.command("down")
 @file_option
 @pass_session
 def command(session: Session) -> None:
     """Stop the platform in reverse order; data, ports and secrets are kept."""
+    # The flavour file is not read: a mistake in it must not keep the platform from being stopped.
+    stop(session.workspace())
+
+
+def stop(workspace: Workspace) -> None:
+    """Stop a platform, and say so."""
     from millpond.targets.local.target import shut_down
 
-    # The flavour file is not read: a mistake in it must not keep the platform from being stopped.
-    workspace = session.workspace()
     running = still_running(workspace)
     begun = time.monotonic()
     with busy("stopping", lambda: ", ".join(still_running(workspace))):

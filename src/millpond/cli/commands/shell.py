@@ -6,12 +6,16 @@ import asyncio
 import os
 import shutil
 import sys
+from typing import TYPE_CHECKING
 
 import click
 
 from millpond.cli import completion
 from millpond.cli.session import Session, file_option, pass_session
 from millpond.cli.style import note
+
+if TYPE_CHECKING:
+    from millpond.targets.local.target import LocalTarget
 
 
 @click.command("shell", context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
@@ -32,20 +36,28 @@ def command(session: Session, plain: bool, arguments: tuple[str, ...]) -> None:
     millpond shell --env python train.py        a program of your own
     """
     target = session.target()
-    found = {**os.environ, "DO_NOT_TRACK": "1", **target.environment()}
     program = list(arguments)
-    name = None
-    if program and not plain:
-        name = program.pop(0)
-        own = asyncio.run(target.component_environment(name))
-        # What user code finds wins: the component's own names of a database are not the user's.
-        found = {**found, **own, **target.environment()}
+    name = program.pop(0) if program and not plain else None
+    environment = surroundings(target, name)
+    if not program:
+        program = login()
+        note(f"a shell with the environment of {name or target.platform.name}; `exit` leaves it")
+    execute(program, environment)
+
+
+def surroundings(target: LocalTarget, name: str | None = None) -> dict[str, str]:
+    """The environment of a program: this process's, the platform's, and that of one component."""
+    own = asyncio.run(target.component_environment(name)) if name else {}
+    # What user code finds wins: the component's own names of a database are not the user's.
+    found = {**os.environ, "DO_NOT_TRACK": "1", **own, **target.environment()}
     found["MILLPOND_SHELL"] = name or target.platform.name
     found.pop("PYTHONDONTWRITEBYTECODE", None)
-    if not program:
-        program = [os.environ.get("SHELL") or "/bin/sh"]
-        note(f"a shell with the environment of {found['MILLPOND_SHELL']}; `exit` leaves it")
-    execute(program, found)
+    return found
+
+
+def login() -> list[str]:
+    """The user's own shell."""
+    return [os.environ.get("SHELL") or "/bin/sh"]
 
 
 def execute(program: list[str], environment: dict[str, str]) -> None:

@@ -6,6 +6,7 @@ import click
 
 from millpond.cli import completion
 from millpond.cli.session import Session, file_option, json_option, pass_session
+from millpond.cli.style import note
 
 
 @click.command("up")
@@ -32,5 +33,9 @@ def command(
     """
     from millpond.cli.bringing_up import bring_up
 
-    target = session.target(new_ports)
+    source = session.source()
+    for line in source.notes:
+        note(line)
+    target = session.target(new_ports, source)
+    session.remember()
     bring_up(target, offline=offline, only=names, yes=yes, as_json=session.json)

@@ -1,0 +1,210 @@
+"""Running a pipeline before somebody's eyes: what it needs, the live view, then its results."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from millpond.cli.exit_codes import ExitCode
+from millpond.cli.style import columns, faint, hint, note, out, paint, seconds_text, strong
+from millpond.model.errors import MillpondError
+
+if TYPE_CHECKING:
+    from millpond.cli.run_views import RunView
+    from millpond.pipelines.launch import Launch
+    from millpond.targets.local.installs import Install
+    from millpond.targets.local.target import LocalTarget
+
+_MINE = ("s3", "mlflow", "dask", "inference", "gateway")
+
+
+def run_pipeline(
+    target: LocalTarget,
+    pipeline: Path,
+    parameters: Mapping[str, str],
+    *,
+    only: Sequence[str] = (),
+    force: Sequence[str] = (),
+    offline: bool = False,
+    logs: bool = False,
+    as_json: bool = False,
+) -> int:
+    """Run a pipeline on a platform that is up, and return the exit code.
+
+    Raises:
+        MillpondError: the file is wrong, or the platform is not ready.
+    """
+    from millpond.cli.run_views import run_view
+    from millpond.pipelines.launch import Launch
+
+    launch = Launch(pipeline, parameters, runs=target.workspace.runs, only=only, force=force)
+    require_ready(target)
+    install = asyncio.run(_environment(target, launch, offline=offline, as_json=as_json))
+    if not as_json:
+        note(f"{strong(launch.pipeline.name, sys.stderr)}  {faint(f'run {launch.id}', sys.stderr)}")
+    with (
+        launch.start(install.bin[0] / "python", _variables(target, install)) as running,
+        run_view(as_json=as_json, logs=logs) as view,
+    ):
+        for event in running:
+            view(event)
+    if as_json:
+        return _exit_code(view)
+    return _tell_end(view, launch)
+
+
+def require_ready(target: LocalTarget) -> None:
+    """Make sure that what a run uses is up.
+
+    Raises:
+        MillpondError: it is not.
+    """
+    wanted = {
+        binding.provider
+        for interface, binding in target.platform.user.items()
+        if binding.provider and (interface in _MINE or binding.interface in _MINE)
+    }
+    missing = [
+        f"{found.name} is {found.state}"
+        for found in target.status()
+        if found.name in wanted and found.state != "ready"
+    ]
+    if missing:
+        raise MillpondError(
+            f"the platform is not ready: {', '.join(missing)}",
+            hint="`millpond up` brings it up",
+            exit_code=ExitCode.NOT_READY,
+        )
+
+
+async def _environment(target: LocalTarget, launch: Launch, *, offline: bool, as_json: bool) -> Install:
+    """The environment of the steps: the pipeline's own lock, or the platform's science environment."""
+    from millpond import catalogue
+    from millpond.cli.views import view_for
+    from millpond.model.events import ComponentEvent, Phase, Progress
+    from millpond.targets.local.installs import InstallRequest, InstallStore
+    from millpond.targets.local.installs import Progress as InstallProgress
+
+    lock = launch.pipeline.lock
+    if lock is None:
+        lock = Path(catalogue.__file__).parent / "environments" / "science" / "requirements.lock"
+    request = InstallRequest("environment", lock.parent, {"pip": lock.name, "millpond": True})
+    with view_for(["environment"], as_json=as_json) as view:
+        shown = False
+
+        def tell(progress: InstallProgress) -> None:
+            nonlocal shown
+            if progress.cached:
+                return
+            shown = True
+            counted = None
+            if progress.done is not None and progress.unit is not None:
+                counted = Progress(progress.kind, progress.done, progress.total, progress.unit)
+            view(
+                ComponentEvent("environment", Phase.INSTALLING, time.time(), progress.phase, progress=counted)
+            )
+
+        install = await InstallStore(offline=offline).ensure(request, tell)
+        if shown:
+            view(ComponentEvent("environment", Phase.READY, time.time()))
+    return install
+
+
+def _variables(target: LocalTarget, install: Install) -> dict[str, str]:
+    """What the runner finds: this process's names, the platform's, and where its packages are."""
+    mine = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "PYTHONHOME")}
+    path = os.pathsep.join([*(str(folder) for folder in install.bin), mine.get("PATH", os.defpath)])
+    return {**mine, **target.environment(), **install.env, "PATH": path}
+
+
+def _exit_code(view: RunView) -> int:
+    if view.ended is None:
+        return ExitCode.FAILED
+    return {"succeeded": ExitCode.OK, "cancelled": ExitCode.INTERRUPTED}.get(
+        view.ended.status, ExitCode.FAILED
+    )
+
+
+def _tell_end(view: RunView, launch: Launch) -> int:
+    if view.refused is not None:
+        error = view.refused.error
+        details = error.get("details") or ()
+        raise MillpondError(
+            str(error.get("message", "the run was refused")), hint=error.get("hint"), details=details
+        )
+    if view.ended is None:
+        raise MillpondError(
+            "the run ended without saying how", hint=f"`millpond runs show {launch.id}` has what was done"
+        )
+    for row in view.rows.values():
+        if row.state == "failed" and row.error:
+            tell_step_error(row.name, row.error, row.log)
+    counts = ", ".join(f"{count} {state}" for state, count in view.ended.counts.items())
+    note()
+    word = paint(view.ended.status, view.ended.status, sys.stderr, bold=True)
+    note(f"{launch.pipeline.name} {word} after {seconds_text(view.ended.seconds)} ({counts})")
+    show_results(view.ended.results)
+    if view.ended.status != "succeeded":
+        hint(f"`millpond runs show {launch.id}` tells of each step; run it again to go on from there")
+    return _exit_code(view)
+
+
+def tell_step_error(step: str, error: Mapping[str, Any], log: Sequence[str] = ()) -> None:
+    """Why a step failed: the message, the place in its code, its last lines, and what to do."""
+    note()
+    note(f"{paint('error:', 'error', sys.stderr, bold=True)} {step}: {error.get('message', 'failed')}")
+    if error.get("file"):
+        note(f"  {error['file']}:{error.get('line', '')}: {str(error.get('source', '')).strip()}")
+    for line in list(log)[-10:]:
+        note(f"  {faint(line, sys.stderr)}")
+    if error.get("hint"):
+        note(f"{paint('hint:', 'hint', sys.stderr)} {error['hint']}")
+
+
+def show_results(results: Mapping[str, Any]) -> None:
+    """The results of a run: short ones side by side, tables and longer texts under their names."""
+    short: list[tuple[str, str]] = []
+    long: list[tuple[str, list[str]]] = []
+    for label, value in results.items():
+        lines = _lines(value)
+        if len(lines) == 1:
+            short.append((label, lines[0]))
+        elif lines:
+            long.append((label, lines))
+    if short:
+        out()
+        for line in columns(short, paints={0: strong}):
+            out(line)
+    for label, lines in long:
+        out()
+        out(strong(label))
+        for line in lines:
+            out(f"  {line}")
+
+
+def _lines(value: Any) -> list[str]:
+    """A value as lines: a list of mappings is a table, a mapping one line per key."""
+    if isinstance(value, str):
+        return value.strip("\n").splitlines() or [""]
+    if isinstance(value, list) and value and all(isinstance(row, dict) for row in value):
+        heads = list(dict.fromkeys(str(key) for row in value for key in row))
+        return columns([[_cell(row.get(key, "")) for key in heads] for row in value], heads=heads)
+    if isinstance(value, dict):
+        return columns([(str(key), _cell(item)) for key, item in value.items()])
+    return [_cell(value)]
+
+
+def _cell(value: Any) -> str:
+    if isinstance(value, bool) or value is None:
+        return {True: "yes", False: "no", None: ""}[value]
+    if isinstance(value, float):
+        return f"{value:.4g}" if abs(value) < 1e5 else f"{value:,.0f}"
+    if isinstance(value, str | int):
+        return str(value)
+    return json.dumps(value, default=str)
