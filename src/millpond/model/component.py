@@ -29,7 +29,7 @@ class Requirement(Part):
 
     model_config = ConfigDict(extra="allow", frozen=True)
 
-    interface: Name
+    interface: Name = Field(description="The interface that is needed")
     optional: bool = Field(default=False, description="Used when the platform has a provider, else left out")
     wait: bool = Field(default=True, description="Start only when the provider is ready")
 
@@ -42,10 +42,10 @@ class Requirement(Part):
 class Job(Part):
     """A command that runs once and ends; run again, it must change nothing."""
 
-    command: list[Template]
-    env: dict[str, Template] = {}
+    command: list[Template] = Field(description="The program and its arguments; no shell is between")
+    env: dict[str, Template] = Field(default={}, description="Variables on top of the service's own")
     stdin: Template | None = Field(default=None, description="Written to the command; where secrets may go")
-    timeout: Seconds = 120
+    timeout: Seconds = Field(default=120, description="Seconds after which it is ended, and counts as failed")
 
 
 class Provision(Part):
@@ -53,7 +53,7 @@ class Provision(Part):
 
     model_config = ConfigDict(extra="allow", frozen=True)
 
-    interface: Name
+    interface: Name = Field(description="The interface that is offered")
     grants: dict[Name, Secret] = Field(default={}, description="Secrets made for each asker of its own")
     provision: Job | None = Field(
         default=None, description="Makes what an asker requested: a database, a bucket"
@@ -68,19 +68,19 @@ class Provision(Part):
 class Secret(Part):
     """A secret that is made once, kept, and never printed."""
 
-    length: Annotated[int, Field(ge=12, le=128)] = 28
+    length: Annotated[int, Field(ge=12, le=128, description="Letters and digits in it")] = 28
 
 
 class Probe(Part):
     """How it is seen that a process is ready or alive: exactly one of the four ways."""
 
-    http: Template | None = None
-    tcp: bool | None = None
-    command: list[Template] | None = None
+    http: Template | None = Field(default=None, description="A path; a status below 400 passes")
+    tcp: bool | None = Field(default=None, description="`true`: an accepted connection passes")
+    command: list[Template] | None = Field(default=None, description="A program; exit code 0 passes")
     log: str | None = Field(default=None, description="A regular expression that a log line matches")
     port: Name | None = Field(default=None, description="Which port; the first one when left out")
-    interval: Seconds = 0.1
-    timeout: Seconds = 2
+    interval: Seconds = Field(default=0.1, description="Seconds between two tries")
+    timeout: Seconds = Field(default=2, description="Seconds that one try may take")
 
     @model_validator(mode="after")
     def _one_way(self) -> Probe:
@@ -92,19 +92,21 @@ class Probe(Part):
 class Stop(Part):
     """How a process is asked to end, and how long it may take before it is made to."""
 
-    signal: Literal["SIGTERM", "SIGINT", "SIGQUIT", "SIGHUP"] = "SIGTERM"
-    timeout: Seconds = 10
+    signal: Literal["SIGTERM", "SIGINT", "SIGQUIT", "SIGHUP"] = Field(
+        default="SIGTERM", description="The signal that asks it to end"
+    )
+    timeout: Seconds = Field(default=10, description="Seconds until its whole process group is killed")
 
 
 class Process(Part):
     """One long-running process of a service."""
 
-    command: list[Template]
-    env: dict[str, Template] = {}
-    ready: Probe | None = None
-    live: Probe | None = None
-    stop: Stop = Stop()
-    start_timeout: Seconds = 90
+    command: list[Template] = Field(description="The program and its arguments; no shell is between")
+    env: dict[str, Template] = Field(default={}, description="Variables on top of the service's own")
+    ready: Probe | None = Field(default=None, description="Passes once the process can be used")
+    live: Probe | None = Field(default=None, description="Asked while it is ready; three failures restart it")
+    stop: Stop = Field(default=Stop(), description="How it is ended")
+    start_timeout: Seconds = Field(default=90, description="Seconds from its start until it must be ready")
     after: list[Name] = Field(default=[], description="Processes of this service that must be ready first")
 
 
@@ -122,14 +124,16 @@ class Install(Part):
 class Volume(Part):
     """A folder whose content outlives the process."""
 
-    size: Annotated[str, Field(pattern=r"^\d+(Mi|Gi|Ti)$")] = "10Gi"
+    size: Annotated[
+        str, Field(pattern=r"^\d+(Mi|Gi|Ti)$", description="What a cluster reserves; no limit on one machine")
+    ] = "10Gi"
 
 
 class File(Part):
     """A file made for the process: a template beside component.yaml, or inline content."""
 
-    template: str | None = None
-    content: Template | None = None
+    template: str | None = Field(default=None, description="A file beside component.yaml, its `${…}` filled")
+    content: Template | None = Field(default=None, description="The content itself")
 
     @model_validator(mode="after")
     def _one_source(self) -> File:
@@ -141,25 +145,27 @@ class File(Part):
 class SignIn(Part):
     """The service's own credentials, which the gateway presents once the user has signed in."""
 
-    username: Template
-    password: Template
+    username: Template = Field(description="The user name")
+    password: Template = Field(description="The password")
 
 
 class Open(Part):
     """What a browser opens."""
 
-    port: Name
-    path: str = "/"
-    title: str | None = None
-    sign_in: SignIn | None = None
+    port: Name = Field(description="Which of the ports")
+    path: str = Field(default="/", description="The path to begin at")
+    title: str | None = Field(default=None, description="What the gateway's page calls it")
+    sign_in: SignIn | None = Field(
+        default=None, description="Credentials that the gateway presents to the service for a signed-in user"
+    )
     public: bool = Field(default=False, description="No sign-in in front: for model endpoints")
 
 
 class Resources(Part):
     """What the service needs, for the preflight check here and for limits on Kubernetes."""
 
-    memory: Annotated[str, Field(pattern=r"^\d+(Mi|Gi)$")] = "256Mi"
-    cpu: Annotated[float, Field(gt=0)] = 0.25
+    memory: Annotated[str, Field(pattern=r"^\d+(Mi|Gi)$", description="Memory in normal use")] = "256Mi"
+    cpu: Annotated[float, Field(gt=0, description="Cores in normal use")] = 0.25
 
     @property
     def memory_bytes(self) -> int:
@@ -170,17 +176,19 @@ class Resources(Part):
 class Service(Part):
     """The recipe for both targets: a process here, a workload on Kubernetes."""
 
-    install: Install = Install()
-    ports: dict[Name, Port] = {}
-    volumes: dict[Name, Volume] = {}
-    secrets: dict[Name, Secret] = {}
-    files: dict[str, File] = {}
-    env: dict[str, Template] = {}
+    install: Install = Field(default=Install(), description="What its programs are installed from")
+    ports: dict[Name, Port] = Field(default={}, description="Usual port numbers; a free one is found once")
+    volumes: dict[Name, Volume] = Field(default={}, description="Folders for its data")
+    secrets: dict[Name, Secret] = Field(default={}, description="Secrets of its own")
+    files: dict[str, File] = Field(default={}, description="Files made before it starts, by name")
+    env: dict[str, Template] = Field(default={}, description="Variables of all its processes and jobs")
     prepare: list[Job] = Field(default=[], description="Run before the processes start, once per change")
-    processes: dict[Name, Process] = {}
-    open: Open | None = None
+    processes: dict[Name, Process] = Field(
+        default={}, description="Its processes; one alone may write its keys directly under `service`"
+    )
+    open: Open | None = Field(default=None, description="What a browser opens; a port's name is enough")
     credentials: SignIn | None = Field(default=None, description="What `millpond credentials` shows")
-    resources: Resources = Resources()
+    resources: Resources = Field(default=Resources(), description="What it needs of the machine")
     unprivileged: bool = Field(default=False, description="Refuses to run as root; another user is taken")
 
     @model_validator(mode="before")
@@ -211,25 +219,25 @@ class Service(Part):
 class Status(Part):
     """What has been shown of a recipe: `verified` by its interfaces' conformance suites, or `rendered`."""
 
-    local: Literal["verified", "rendered", "none"] = "rendered"
-    kubernetes: Literal["verified", "rendered", "none"] = "none"
+    local: Literal["verified", "rendered", "none"] = Field(default="rendered", description="On one machine")
+    kubernetes: Literal["verified", "rendered", "none"] = Field(default="none", description="On a cluster")
 
 
 class Component(Part):
     """An entry of the catalogue."""
 
-    name: Name
-    summary: str
-    description: str = ""
+    name: Name = Field(description="The component's name; its folder is called the same")
+    summary: str = Field(description="One line on what it is")
+    description: str = Field(default="", description="A paragraph on how it is set up here")
     version: str = Field(description="The upstream's version")
-    homepage: str | None = None
-    licence: str
+    homepage: str | None = Field(default=None, description="The upstream's page")
+    licence: str = Field(description="The upstream's licence")
     packaged_by: str | None = Field(default=None, description="Who repacks the binary, when not the upstream")
-    options: dict[Name, Option] = {}
-    requires: dict[Name, Requirement] = {}
-    provides: dict[Name, Provision] = {}
-    service: Service
-    status: Status = Status()
+    options: dict[Name, Option] = Field(default={}, description="What a flavour may say about it")
+    requires: dict[Name, Requirement] = Field(default={}, description="Interfaces that it needs")
+    provides: dict[Name, Provision] = Field(default={}, description="Interfaces that it offers")
+    service: Service = Field(description="The recipe: how it is run")
+    status: Status = Field(default=Status(), description="What has been shown of it")
     aliases: list[Name] = Field(default=[], description="Other names that a flavour may use for it")
 
     @model_validator(mode="after")

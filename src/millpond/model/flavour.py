@@ -14,8 +14,8 @@ class FromElsewhere(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    env: str | None = None
-    file: str | None = None
+    env: str | None = Field(default=None, description="The environment variable's name")
+    file: str | None = Field(default=None, description="The file's path")
 
     @model_validator(mode="after")
     def _one_source(self) -> FromElsewhere:
@@ -47,11 +47,15 @@ class Flavour(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    name: Name = "millpond"
-    summary: str = ""
-    target: Literal["local", "kubernetes"] = "local"
+    name: Name = Field(default="millpond", description="The platform's name")
+    summary: str = Field(default="", description="One line on what it is for")
+    target: Literal["local", "kubernetes"] = Field(
+        default="local", description="Where it runs; `kubernetes` is not there yet and is refused"
+    )
     catalogue: list[str] = Field(default=[], description="Folders with components of one's own")
-    components: dict[Name, Selection] = {}
+    components: dict[Name, Selection] = Field(
+        default={}, description="What the platform is made of: names with options, or a plain list of names"
+    )
     external: dict[Name, dict[Name, str | int | FromElsewhere]] = Field(
         default={}, description="Interfaces that services of one's own provide: their properties"
     )

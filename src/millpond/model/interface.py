@@ -20,11 +20,15 @@ class Property(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    type: Literal["string", "integer", "url", "host", "port"] = "string"
-    help: str
-    secret: bool = False
-    default: Template | None = None
-    required: bool = True
+    type: Literal["string", "integer", "url", "host", "port"] = Field(
+        default="string", description="What kind of value it is"
+    )
+    help: str = Field(description="What it tells")
+    secret: bool = Field(default=False, description="Never shown, and never written into a flavour file")
+    default: Template | None = Field(
+        default=None, description="Its value where a provider says nothing; may use the other properties"
+    )
+    required: bool = Field(default=True, description="A provider must tell it, unless it has a default")
 
 
 class RequestField(BaseModel):
@@ -32,8 +36,8 @@ class RequestField(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    help: str
-    default: Template = ""
+    help: str = Field(description="What is asked for")
+    default: Template = Field(default="", description="What is asked for where the requirer says nothing")
 
 
 class Check(BaseModel):
@@ -41,8 +45,8 @@ class Check(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    tcp: Template | None = None
-    http: Template | None = None
+    tcp: Template | None = Field(default=None, description="host:port that must accept a connection")
+    http: Template | None = Field(default=None, description="A URL that must answer, with any status")
 
 
 class Interface(BaseModel):
@@ -50,11 +54,13 @@ class Interface(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    name: Name
-    summary: str
+    name: Name = Field(description="The interface's name; its file is called the same")
+    summary: str = Field(description="One line on what it is")
     source: str | None = Field(default=None, description="The protocol's own specification")
-    request: dict[Name, RequestField] = {}
-    properties: dict[Name, Property]
+    request: dict[Name, RequestField] = Field(default={}, description="What a requirer may ask for")
+    properties: dict[Name, Property] = Field(description="What a provider tells")
     env: dict[str, Template] = Field(default={}, description="Names that user code finds in its environment")
-    check: Check | None = None
+    check: Check | None = Field(
+        default=None, description="How a service that the user runs is checked for being there"
+    )
     default_provider: Name | None = Field(default=None, description="Joins the platform when none is there")

@@ -21,13 +21,13 @@ class Option(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    type: OptionType
-    default: Any = None
-    help: Annotated[str, Field(min_length=1)]
-    minimum: float | None = None
-    maximum: float | None = None
-    choices: list[Any] | None = None
-    required: bool = False
+    type: OptionType = Field(description="What kind of value it takes")
+    default: Any = Field(default=None, description="Its value where the flavour says nothing")
+    help: Annotated[str, Field(min_length=1, description="What it does")]
+    minimum: float | None = Field(default=None, description="The least number that it takes")
+    maximum: float | None = Field(default=None, description="The greatest number that it takes")
+    choices: list[Any] | None = Field(default=None, description="The values that it takes, if few")
+    required: bool = Field(default=False, description="The flavour must give it")
 
     @model_validator(mode="after")
     def _default_fits(self) -> Option:

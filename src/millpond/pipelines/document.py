@@ -51,9 +51,9 @@ class LakeInput(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    path: str
-    type: PortType | None = None
-    separator: str = ","
+    path: str = Field(description="Bucket and key, or `s3://bucket/key`")
+    type: PortType | None = Field(default=None, description="Its type; the extension says when left out")
+    separator: str = Field(default=",", description="What separates the columns of a .csv")
 
 
 class Output(BaseModel):
@@ -61,8 +61,8 @@ class Output(BaseModel):
 
     model_config = ConfigDict(extra="allow", frozen=True)
 
-    type: PortType = "json"
-    sink: str = "lake"
+    type: PortType = Field(default="json", description="What the step returns; see the table of types")
+    sink: str = Field(default="lake", description="Where it goes; the sink's own keys stand beside")
 
     @property
     def keys(self) -> dict[str, Any]:
@@ -75,15 +75,19 @@ class Step(BaseModel):
 
     model_config = ConfigDict(extra="allow", frozen=True, populate_by_name=True)
 
-    use: str = "python"
-    inputs: dict[str, str | LakeInput] = Field(default_factory=dict)
-    outputs: dict[str, Output] = Field(default_factory=dict)
-    arguments: dict[str, Any] = Field(default_factory=dict, alias="with")
-    after: list[str] = Field(default_factory=list)
-    retries: Annotated[int, Field(ge=0, le=100)] = 0
-    retry_delay: Duration = 0.0
-    timeout: Duration | None = None
-    cache: bool = True
+    use: str = Field(default="python", description="The kind of step; the kind's own keys stand beside")
+    inputs: dict[str, str | LakeInput] = Field(
+        default_factory=dict, description="Ports that take another step's output, or a path of the lake"
+    )
+    outputs: dict[str, Output] = Field(default_factory=dict, description="Ports that the step fills")
+    arguments: dict[str, Any] = Field(
+        default_factory=dict, alias="with", description="Plain values, such as `${parameters.seed}`, by name"
+    )
+    after: list[str] = Field(default_factory=list, description="Steps that come first without giving data")
+    retries: Annotated[int, Field(ge=0, le=100, description="How often it is tried again")] = 0
+    retry_delay: Duration = Field(default=0.0, description="Pause before it is tried again")
+    timeout: Duration | None = Field(default=None, description="How long one try may take")
+    cache: bool = Field(default=True, description="Not run again while inputs, values and code are the same")
 
     @property
     def keys(self) -> dict[str, Any]:
@@ -96,12 +100,20 @@ class Pipeline(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    name: Annotated[str, BeforeValidator(_name)]
-    summary: str = ""
-    parameters: dict[str, Parameter] = Field(default_factory=dict)
-    environment: str | None = None
-    steps: Annotated[dict[str, Step], Field(min_length=1)]
-    results: dict[str, str] = Field(default_factory=dict)
+    name: Annotated[
+        str, BeforeValidator(_name), Field(description="Its name: lower case letters, digits, hyphens")
+    ]
+    summary: str = Field(default="", description="One line on what it does")
+    parameters: dict[str, Parameter] = Field(default_factory=dict, description="What a run may be given")
+    environment: str | None = Field(
+        default=None,
+        description="A requirements lock beside it; the platform's own when left out",
+    )
+    steps: Annotated[dict[str, Step], Field(min_length=1, description="The steps, in any order")]
+    results: dict[str, str] = Field(
+        default_factory=dict,
+        description="Shown at the end: a label, and a port such as `${train.mae}`",
+    )
 
     _document: Document = PrivateAttr()
     _path: Path = PrivateAttr()

@@ -6,7 +6,7 @@ import datetime
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from millpond.model.errors import UsageError, did_you_mean
 
@@ -29,12 +29,12 @@ class Parameter(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    type: ParameterType = "string"
-    default: Any = None
-    help: str = ""
-    minimum: Any = None
-    maximum: Any = None
-    choices: list[Any] | None = None
+    type: ParameterType = Field(default="string", description="What kind of value it takes")
+    default: Any = Field(default=None, description="Its value when none is given; else it must be")
+    help: str = Field(default="", description="What it does")
+    minimum: Any = Field(default=None, description="The least value that it takes")
+    maximum: Any = Field(default=None, description="The greatest value that it takes")
+    choices: list[Any] | None = Field(default=None, description="The values that it takes, if few")
 
     @model_validator(mode="after")
     def _default_fits(self) -> Parameter:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from pydantic import Field
+
 from millpond.lake.reference import LakePath, Reference
 from millpond.lake.store import open_store
 from millpond.model.errors import MillpondError
@@ -17,8 +19,10 @@ from millpond.pipelines.task import OutputTask
 class LakeKeys(Keys):
     """``path`` in the lake (small values may do without), and the ``separator`` of CSV."""
 
-    path: str | None = None
-    separator: str = ","
+    path: str | None = Field(
+        default=None, description="Bucket and key; numbers, texts, JSON and models may do without"
+    )
+    separator: str = Field(default=",", description="What separates the columns of a .csv")
 
 
 class LakeSink(Sink):

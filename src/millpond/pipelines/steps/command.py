@@ -15,6 +15,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from pydantic import Field
+
 from millpond.model.errors import MillpondError
 from millpond.model.expression import Reference as Expression
 from millpond.pipelines.document import Step
@@ -24,8 +26,10 @@ from millpond.pipelines.extension import Code, Keys, Problem, StepCall, StepKind
 class CommandKeys(Keys):
     """``run``: a list of arguments, or one text for the shell; ``files`` beside it that count as code."""
 
-    run: list[str | int | float] | str
-    files: list[str] = []
+    run: list[str | int | float] | str = Field(
+        description="Program and arguments, or a text for `sh -c`; `${inputs.x}`, `${outputs.y}` are files"
+    )
+    files: list[str] = Field(default=[], description="Patterns of files beside it that count as its code")
 
 
 class CommandStep(StepKind):

@@ -21,11 +21,13 @@ from millpond.pipelines.extension import Keys, Problem, StepCall, StepKind
 class DeployKeys(Keys):
     """The deployment's name and protocol; the model as a URI, unless it is the input ``model``."""
 
-    name: Annotated[str, Field(min_length=1, max_length=53)]
-    model: str | None = None
-    protocol: Literal["v1", "v2"] = "v2"
-    namespace: str = "default"
-    ready_within: Duration = 180.0
+    name: Annotated[str, Field(min_length=1, max_length=53, description="The deployment's name")]
+    model: str | None = Field(
+        default=None, description="A model's URI, such as `models:/flights@champion`, in place of an input"
+    )
+    protocol: Literal["v1", "v2"] = Field(default="v2", description="The protocol that clients speak")
+    namespace: str = Field(default="default", description="The namespace of the InferenceService")
+    ready_within: Duration = Field(default=180.0, description="How long it may take to be ready")
 
 
 class DeployStep(StepKind):

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from pydantic import field_validator
+from pydantic import Field, field_validator
 
 from millpond.model.errors import MillpondError, did_you_mean
 from millpond.pipelines.document import Step
@@ -27,8 +27,8 @@ _CONTEXT = "StepContext"
 class PythonKeys(Keys):
     """``call: module:function``, and ``files`` beside the code that count as code."""
 
-    call: str
-    files: list[str] = []
+    call: str = Field(description="`module:function`, of the pipeline's folder or an installed package")
+    files: list[str] = Field(default=[], description="Patterns of files beside it that count as its code")
 
     @field_validator("call")
     @classmethod
