@@ -6,11 +6,15 @@ import json
 import os
 import subprocess
 import sys
+import time
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import requests
+
 MILLPOND = Path(sys.executable).parent / "millpond"
+EXAMPLES = Path(__file__).parent.parent / "examples"
 
 
 class Starter:
@@ -57,3 +61,29 @@ class Starter:
         kept = json.loads((self.project / ".millpond/secrets.json").read_text())
         prefix = f"{provider}/{asker}/"
         return {key.removeprefix(prefix): value for key, value in kept.items() if key.startswith(prefix)}
+
+    def credentials(self, name: str) -> tuple[str, str]:
+        """The user name and password of a component."""
+        found = self.json("credentials", name, "--json")
+        return str(found["username"]), str(found["password"])
+
+    def run(self, example: Path, *, force: str = "", **parameters: str) -> dict[str, Any]:
+        """Run a pipeline to its end, and return its record."""
+        given = [word for name, value in parameters.items() for word in ("-p", f"{name}={value}")]
+        given += ["--force", force] if force else []
+        before = {entry["id"] for entry in self.json("runs", "--json")}
+        self.millpond("run", str(example / "pipeline.yaml"), *given, timeout=600)
+        (new,) = [entry["id"] for entry in self.json("runs", "--json") if entry["id"] not in before]
+        found: dict[str, Any] = self.json("runs", "show", new, "--json")
+        return found
+
+    def wait_for_deployment(self, name: str, timeout: float = 120) -> None:
+        """Wait until a deployment answers through the gateway."""
+        where = f"http://127.0.0.1:{self.gateway_port}/v2/models/{name}/ready"
+        deadline = time.monotonic() + timeout
+        while True:
+            found = requests.get(where, headers={"Host": f"{name}.localhost"}, timeout=10)
+            if found.status_code == 200:
+                return
+            assert time.monotonic() < deadline, f"{name} does not answer: {found.status_code} {found.text}"
+            time.sleep(0.2)
