@@ -13,6 +13,7 @@ import contextlib
 import hashlib
 import json
 import logging
+import time
 import uuid
 from pathlib import Path
 from typing import Any
@@ -34,6 +35,8 @@ DRAIN_SECONDS = 0.5
 """Between the gateway's new route and the old process's stop, for requests already on their way to it."""
 
 WATCH_SECONDS = 5.0
+LONGEST_PAUSE = 120.0
+"""Between two attempts to bring back what failed; the first comes at once, each pause doubles."""
 
 
 class NotFound(MillpondError):  # noqa: N818
@@ -76,6 +79,7 @@ class Deployments:
         self._states: dict[str, str] = {}
         self._workers: dict[str, asyncio.Task[None]] = {}
         self._changed: dict[str, asyncio.Event] = {}
+        self._retries: dict[str, tuple[float, float]] = {}
         self._fetching = 0
         self._watcher: asyncio.Task[None] | None = None
 
@@ -156,7 +160,7 @@ class Deployments:
         for revision in record.revisions:
             await self._processes.end(revision.service)
         self._store.forget(name)
-        for known in (self._records, self._urls, self._changed):
+        for known in (self._records, self._urls, self._changed, self._retries):
             known.pop(name, None)
         self._collect()
         return found
@@ -358,13 +362,18 @@ class Deployments:
         if record.active is None or (worker is not None and not worker.done()):
             return
         state = self._states.get(f"serving-{record.active}", "gone")
+        routed = record.conditions.get("IngressReady", {}).get("status") == "True"
         if state == "ready":
             set_conditions(record, PredictorReady=(True, "", ""))
+            if routed:
+                self._retries.pop(record.name, None)
         else:
             set_conditions(record, PredictorReady=(False, "ModelNotReady", f"its process is {state}"))
-        routed = record.conditions.get("IngressReady", {}).get("status") == "True"
         if state in ("gone", "failed", "stopped") or (state == "ready" and not routed):
-            self._kick(record.name)
+            at, pause = self._retries.get(record.name, (0.0, WATCH_SECONDS))
+            if time.monotonic() >= at:
+                self._retries[record.name] = (time.monotonic() + pause, min(2 * pause, LONGEST_PAUSE))
+                self._kick(record.name)
 
     def _record(self, namespace: str, name: str) -> Record:
         record = self._records.get(name)
