@@ -171,6 +171,7 @@ def test_a_step_that_cannot_be_stopped_costs_its_worker_and_nothing_else(project
     assert "does not stop" in (record.steps["stuck"].error or {})["message"]
 
 
+@pytest.mark.slow
 def test_a_worker_that_dies_is_told_and_only_its_step_fails(project: Project) -> None:
     project.write(
         """
@@ -232,6 +233,7 @@ WAITING_STEPS = """
 """
 
 
+@pytest.mark.slow
 def test_ctrl_c_cancels_and_the_record_says_so(project: Project) -> None:
     project.write(WAITING, WAITING_STEPS)
     states: dict[str, str] = {}

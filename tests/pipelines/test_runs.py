@@ -93,6 +93,7 @@ def test_values_pass_through_the_lake_and_by_value(flow: Project) -> None:
     assert ended.results["Total"] == 45
 
 
+@pytest.mark.slow
 def test_nothing_runs_twice_and_an_edit_reaches_only_what_it_changes(flow: Project) -> None:
     first = flow.run()
     again = flow.run()
@@ -259,6 +260,18 @@ def test_pipelines_with_modules_of_one_name_do_not_meet(cluster: object, tmp_pat
         )
         record = project.run()
         assert {step.outputs["x"].value for step in record.steps.values()} == {number * 11}
+
+
+@pytest.mark.slow
+def test_two_runs_at_once_do_not_clash(flow: Project) -> None:
+    launches = [flow.launch({"date": f"2026-11-0{day}"}) for day in (1, 2)]
+    runs = [launch.start(flow.cluster.python, flow.env()) for launch in launches]
+    with runs[0], runs[1]:
+        for running in runs:
+            list(running)
+    assert [running.record.status for running in runs] == ["succeeded", "succeeded"]
+    assert set(flow.states(flow.run({"date": "2026-11-01"})).values()) == {"cached"}
+    assert set(flow.states(flow.run({"date": "2026-11-02"})).values()) == {"cached"}
 
 
 @pytest.mark.slow

@@ -197,7 +197,6 @@ class S3Store:
                 response_checksum_validation="when_required",
             ),
         )
-        self._made: set[str] = set()
         self._lock = threading.Lock()
 
     def stat(self, path: LakePath) -> Stat | None:

@@ -11,6 +11,7 @@ import hashlib
 import importlib
 import io
 import os
+import shutil
 import sys
 import tempfile
 import threading
@@ -113,6 +114,7 @@ class CodeSpace:
                 places = [file] if file else list(getattr(module, "__path__", []))
                 if any(str(place).startswith(f"{old}{os.sep}") for place in places):
                     del sys.modules[name]
+            shutil.rmtree(old, ignore_errors=True)
         sys.path.insert(0, str(folder))
         importlib.invalidate_caches()
         self._folder = folder

@@ -19,6 +19,9 @@ from typing import Any, TextIO
 
 _LARGEST = 8 << 20
 _EVERY = 0.1
+_WORKERS_LOGS = ("distributed", "tornado", "asyncio")
+# Libraries that tell of every connection and font.
+_CHATTY = ("botocore", "boto3", "s3transfer", "urllib3", "fsspec", "s3fs", "matplotlib", "PIL", "alembic")
 # Threads of a worker that are not a step's; what they print is no part of its log.
 _WORKERS_OWN = (
     "MainThread",
@@ -108,7 +111,8 @@ class _Handler(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         log = _log()
-        if log is not None and not record.name.startswith(("distributed", "tornado", "asyncio")):
+        quiet = record.levelno < logging.WARNING and record.name.startswith(_CHATTY)
+        if log is not None and not quiet and not record.name.startswith(_WORKERS_LOGS):
             log.write(self.format(record) + "\n")
 
 

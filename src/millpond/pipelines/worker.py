@@ -38,6 +38,7 @@ Emit = Callable[[dict[str, Any]], None]
 _NODE = os.uname().nodename
 _code = CodeSpace()
 _environment: dict[str, str] = {}
+_own_environment: dict[str, str] = {}
 _home: Path | None = None
 _home_lock = threading.Lock()
 
@@ -334,10 +335,17 @@ def _seed(seed: int) -> None:
 
 
 def apply_environment(wanted: dict[str, str]) -> None:
-    """Let the code of this process find what the run's owner finds; names of an earlier run go."""
+    """Let the code of this process find what the run's owner finds; those of an earlier run go."""
     if wanted != _environment:
         for name in _environment.keys() - wanted.keys():
-            os.environ.pop(name, None)
+            own = _own_environment.pop(name, None)
+            if own is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = own
+        for name in wanted.keys() - _environment.keys():
+            if name in os.environ:
+                _own_environment[name] = os.environ[name]
         os.environ.update(wanted)
         _environment.clear()
         _environment.update(wanted)
