@@ -19,21 +19,20 @@ def run(arguments: Sequence[str]) -> int:
     """Run one command and return its exit code."""
     session = Session(Path.cwd()) if _has_folder() else Session(Path("/"))
     try:
-        root.main(args=list(arguments), prog_name="millpond", standalone_mode=False, obj=session)
+        code = root.main(args=list(arguments), prog_name="millpond", standalone_mode=False, obj=session)
     except click.ClickException as error:
         return _usage(error)
     except (click.Abort, KeyboardInterrupt):
         note("interrupted")
         return ExitCode.INTERRUPTED
-    except click.exceptions.Exit as error:
-        return error.exit_code
     except BrokenPipeError:
         # Whoever read our output has left, as `head` does; Python's own last flush would complain.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return ExitCode.OK
     except Exception as error:
         return _failed(error, session)
-    return ExitCode.OK
+    # click hands on the code of `Context.exit`, and what a command returns, which is None.
+    return code if isinstance(code, int) else ExitCode.OK
 
 
 def _failed(error: Exception, session: Session) -> int:

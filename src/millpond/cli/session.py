@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -30,7 +30,7 @@ class Session:
         json: whether a script reads the answer.
     """
 
-    folder: Path
+    folder: Path = field(default_factory=Path.cwd)
     file: str | None = None
     json: bool = False
 
