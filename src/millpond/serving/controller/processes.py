@@ -15,7 +15,8 @@ from millpond.targets.local.supervisor.client import Supervisor
 from millpond.targets.local.supervisor.spec import Probe, ServiceSpec
 
 HOST = "127.0.0.1"
-COMPONENT = "serving"
+COMPONENT = os.environ.get("MILLPOND_COMPONENT", "serving")
+"""The component of the platform that the model servers count to, whatever the flavour calls it."""
 START_SECONDS = 180.0
 
 
