@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from millpond.catalogue import Catalogue
-from millpond.flavours.datamill import is_datamill, translate
 from millpond.model import document
 from millpond.model.document import Document
 from millpond.model.errors import MillpondError, did_you_mean
@@ -69,7 +68,10 @@ def read(path: Path) -> Source:
     except OSError as error:
         raise MillpondError(f"{path} cannot be read: {error.strerror}", exit_code=3) from None
     found = document.read(text, str(path))
-    if is_datamill(found):
+    if isinstance(found.data, dict) and "project" in found.data:
+        # Imported where it is needed: every command reads a flavour, few read one of Data-Mill's.
+        from millpond.flavours.datamill import translate
+
         translated = translate(path)
         notes = tuple(note.text for note in translated.notes)
         return Source(path, translated.flavour, translated.document, notes)
