@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 import time
 from dataclasses import dataclass, field
@@ -23,6 +24,10 @@ from millpond.pipelines.events import (
 
 if TYPE_CHECKING:
     from rich.console import Console
+
+
+_LEVEL = re.compile(r"^(?:DEBUG|INFO) \S+: ")
+"""What logging puts before a message that is no warning."""
 
 
 @dataclass
@@ -72,7 +77,7 @@ class RunView:
                 row = self._row(event.step)
                 lines = [line for line in event.text.splitlines() if line.strip()]
                 row.log = [*row.log, *lines][-20:]
-                row.text = lines[-1].strip() if lines else row.text
+                row.text = _LEVEL.sub("", lines[-1].strip()) if lines else row.text
             case RunEnded():
                 self.ended = event
             case RunRefused():

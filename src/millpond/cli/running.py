@@ -7,7 +7,7 @@ import json
 import os
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -196,8 +196,17 @@ def _lines(value: Any) -> list[str]:
         heads = list(dict.fromkeys(str(key) for row in value for key in row))
         return columns([[_cell(row.get(key, "")) for key in heads] for row in value], heads=heads)
     if isinstance(value, dict):
-        return columns([(str(key), _cell(item)) for key, item in value.items()])
+        return columns(list(_flat(value, "")))
     return [_cell(value)]
+
+
+def _flat(value: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, str]]:
+    """A mapping with the mappings in it, their keys joined by dots."""
+    for key, item in value.items():
+        if isinstance(item, dict) and item:
+            yield from _flat(item, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", _cell(item)
 
 
 def _cell(value: Any) -> str:

@@ -88,7 +88,9 @@ def show(session: Session, id: str, step: str | None) -> None:  # noqa: A002 - w
 
 
 def _head(record: RunRecord) -> None:
-    parameters = ", ".join(f"{name}={value}" for name, value in record.parameters.items())
+    parameters = ", ".join(
+        f"{name}={value!s}" if value != "" else f'{name}=""' for name, value in record.parameters.items()
+    )
     commit = (record.commit or "")[:12] + (" with changes" if record.commit and record.dirty else "")
     facts = [
         ("run", record.id),
