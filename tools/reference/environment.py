@@ -1,0 +1,104 @@
+"""Every environment variable: what one may set, what user code finds, what steps and services are given."""
+
+from __future__ import annotations
+
+from millpond.catalogue import Catalogue
+from reference.markdown import code, table
+
+SETTINGS = {
+    "MILLPOND_CACHE_DIR": "Where installs are kept and shared",
+    "MILLPOND_USER": "Whom a component becomes that refuses to run as root, when Millpond is root: `nobody`",
+    "MILLPOND_MAVEN_REPOSITORY": "The base URL of the Maven repository to take jars from",
+    "MILLPOND_DEBUG": "Anything: print the traceback of a mistake in Millpond, do not write it to a file",
+    "MILLPOND_LAKE_ROOT": "A folder in place of the lake: pipeline code then needs no object store",
+    "MILLPOND_LOG": "The level at which model servers and their controller log: `info`",
+    "XDG_CACHE_HOME": "The folder for caches in general, on Linux",
+    "NO_COLOR": "Anything: print without colour",
+    "FORCE_COLOR": "Anything: print with colour also where there is no terminal",
+}
+
+USER_CODE = {
+    "MILLPOND_PROJECT": "The folder of the flavour file",
+    "MILLPOND_SHELL": "In what `millpond shell` started: the component's name, or the platform's",
+    "MLFLOW_DISABLE_TELEMETRY": "`true`, where there is a tracking server",
+}
+
+STEPS = {
+    "MILLPOND_RUN": "The run's id, for a command",
+    "MILLPOND_STEP": "The step's name, for a command",
+    "MILLPOND_INPUT_PORT": "The local file of the input PORT, for a command",
+    "MILLPOND_OUTPUT_PORT": "Where a command writes the output PORT",
+    "MILLPOND_FORWARD": "Set for the runner: names of more variables for steps, joined by commas",
+    "MILLPOND_ENVIRONMENT_KEY": "The hash of the lock that the step's environment was made from",
+}
+
+SERVICES = {
+    "MILLPOND_SUPERVISED": "`SERVICE@RUN`, in every process of a platform, so that none is lost",
+    "MILLPOND_RUN_DIR": "The supervisor's folder, for model serving",
+    "MILLPOND_SERVING_DATA": "Where model serving keeps its deployments",
+    "MILLPOND_SERVING_PORTS": "The range of ports for model servers, FIRST-LAST",
+    "MILLPOND_GATEWAY_API": "Where routes are put",
+    "MILLPOND_GATEWAY_TOKEN": "The bearer token for putting routes",
+    "MILLPOND_GATEWAY_USER": "The name to sign in with, for the gateway's agent",
+    "MILLPOND_GATEWAY_PASSWORD": "The password to sign in with, for the gateway's agent",
+    "MILLPOND_GATEWAY_ACCESS_LOG": "`true`: the gateway logs each request",
+}
+
+TESTS = {
+    "MILLPOND_SCIENCE_PYTHON": "An interpreter with the science environment, instead of installing it",
+    "MILLPOND_TEST_PROJECT": "The folder of a starter platform that is up, instead of bringing one up",
+    "MILLPOND_INFERENCE": "A model server to test: `http://HOST:PORT[#HOST-HEADER]/NAME`",
+    "MILLPOND_SCREENSHOTS": "Where the browser tests keep pictures",
+}
+
+
+def _rows(found: dict[str, str]) -> list[tuple[str, str]]:
+    return [(code(name), meaning) for name, meaning in found.items()]
+
+
+def page() -> str:
+    """All variables, by who reads them."""
+    heads = ("variable", "meaning")
+    interfaces = [
+        (code(variable), f"[{interface.name}](interfaces.md#{interface.name})", _secret(interface, template))
+        for interface in Catalogue().interfaces.values()
+        for variable, template in interface.env.items()
+    ]
+    return "\n".join(
+        [
+            "# Environment variables",
+            "",
+            "## What you may set",
+            "",
+            table(heads, _rows(SETTINGS)),
+            "",
+            "## What user code finds",
+            "",
+            "`millpond env` prints these, `millpond shell` starts a program with them, and pipeline",
+            "steps have them. Each interface of the platform brings its own.",
+            "",
+            table(("variable", "of the interface", "secret"), interfaces),
+            "",
+            table(heads, _rows(USER_CODE)),
+            "",
+            "## What steps find besides",
+            "",
+            table(heads, _rows(STEPS)),
+            "",
+            "## What Millpond's own services are told",
+            "",
+            "They are set by the components; nobody has to set them.",
+            "",
+            table(heads, _rows(SERVICES)),
+            "",
+            "## What the tests read",
+            "",
+            table(heads, _rows(TESTS)),
+        ]
+    )
+
+
+def _secret(interface: object, template: str) -> str:
+    properties = getattr(interface, "properties", {})
+    name = template.removeprefix("${").removesuffix("}")
+    return "yes" if name in properties and properties[name].secret else ""
