@@ -9,6 +9,7 @@ import subprocess
 import textwrap
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,7 @@ class Cluster:
     address: str
     plugins: Path
     python: Path
+    scheduler: subprocess.Popen[bytes]
 
 
 @dataclass
@@ -96,22 +98,28 @@ class Project:
 @pytest.fixture(scope="session")
 def cluster(science_python: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     """The cluster, ready."""
-    home = tmp_path_factory.mktemp("dask")
+    with started(science_python, tmp_path_factory.mktemp("dask")) as cluster:
+        yield cluster
+
+
+@contextmanager
+def started(python: Path, home: Path) -> Iterator[Cluster]:
+    """A scheduler and two workers of one thread each, stopped in order at the end."""
     plugins = home / "plugins"
-    plugins.mkdir()
+    plugins.mkdir(parents=True)
     env = {
         **{name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"},
         "PYTHONPATH": os.pathsep.join([str(SOURCE), str(plugins)]),
-        "PATH": os.pathsep.join([str(science_python.parent), os.environ["PATH"]]),
+        "PATH": os.pathsep.join([str(python.parent), os.environ["PATH"]]),
     }
     port = _free_port()
     address = f"tcp://127.0.0.1:{port}"
-    dask = [str(science_python), "-m", "distributed.cli.dask_scheduler"]
+    dask = [str(python), "-m", "distributed.cli.dask_scheduler"]
     dask += ["--host", "127.0.0.1", "--port", str(port), "--no-dashboard"]
     dask += ["--dashboard-address", "127.0.0.1:0"]
-    worker = [str(science_python), "-m", "distributed.cli.dask_worker", address, "--host", "127.0.0.1"]
+    worker = [str(python), "-m", "distributed.cli.dask_worker", address, "--host", "127.0.0.1"]
     worker += ["--nworkers", "2", "--nthreads", "1", "--no-dashboard", "--local-directory", str(home)]
-    processes = []
+    processes: list[subprocess.Popen[bytes]] = []
     with (home / "log").open("wb") as log:
         try:
             for argv in (dask, worker):
@@ -119,7 +127,7 @@ def cluster(science_python: Path, tmp_path_factory: pytest.TempPathFactory) -> I
                     argv, cwd=home, env=env, stdout=log, stderr=log, start_new_session=True
                 )
                 processes.append(made)
-            yield Cluster(address, plugins, science_python)
+            yield Cluster(address, plugins, python, processes[0])
         finally:
             for process in reversed(processes):
                 process.send_signal(signal.SIGTERM)

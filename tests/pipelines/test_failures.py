@@ -12,7 +12,7 @@ import pytest
 
 from millpond.pipelines.events import RunEnded, StepChanged
 
-from .conftest import Project, wait_for
+from .conftest import Project, started, wait_for
 
 
 def test_a_failure_stops_only_what_needs_it(project: Project) -> None:
@@ -267,6 +267,26 @@ def test_a_killed_runner_leaves_a_record_that_is_interrupted_and_nothing_is_lost
     again = project.run()
     assert project.states(again) == {"first": "cached", "long": "done", "last": "done"}
     assert again.steps["first"].from_run == record.id
+
+
+@pytest.mark.slow
+def test_a_scheduler_that_goes_away_is_told_and_what_was_done_is_kept(
+    project: Project, science_python: Path
+) -> None:
+    project.write(WAITING, WAITING_STEPS)
+    with started(science_python, project.folder / "dask") as other:
+        project.environment = {"DASK_SCHEDULER_ADDRESS": other.address}
+        with project.launch().start(science_python, project.env()) as running:
+            for event in running:
+                if isinstance(event, StepChanged) and (event.step, event.state) == ("long", "running"):
+                    other.scheduler.kill()
+            record = running.record
+    assert record.status == "failed"
+    assert project.states(record) == {"first": "done", "long": "failed", "last": "skipped"}
+    assert (record.steps["long"].error or {})["message"] == "the Dask scheduler went away during the run"
+    project.environment = {}
+    project.write(WAITING, WAITING_STEPS.replace("range(3000)", "range(1)"))
+    assert project.states(project.run())["first"] == "cached"
 
 
 def test_a_runner_that_cannot_start_is_told_with_its_last_words(project: Project, tmp_path: Path) -> None:

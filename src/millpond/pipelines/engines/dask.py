@@ -165,7 +165,7 @@ class _Execution:
             elif lost_since is None:
                 lost_since = time.monotonic()
             elif time.monotonic() - lost_since > _LOST or self.client.status == "closed":
-                self._give_up("the Dask scheduler went away", "millpond logs dask has its last words")
+                self._give_up()
 
     def _take(self, event: Mapping[str, Any]) -> None:
         if event["event"] == "ended":
@@ -197,8 +197,9 @@ class _Execution:
                 continue
             if future.status == "finished":
                 self._ended(future.result(timeout=10))
-            elif future.status == "cancelled":
-                self._ended(Outcome(task.name, "cancelled"))
+            elif future.status in ("cancelled", "lost"):
+                self._give_up()  # nobody here cancelled it: the scheduler that knew it is gone
+                return
             else:
                 self._ended(self._broken(task, future))
 
@@ -234,11 +235,21 @@ class _Execution:
             if task.name not in self.found:
                 self._ended(Outcome(task.name, "cancelled"))
 
-    def _give_up(self, message: str, hint: str) -> None:
+    def _give_up(self) -> None:
+        """The scheduler is gone, and with it all that it knew; what was done is kept by the record."""
+        hint = (
+            "run it again: what is done is not done again; millpond logs dask has the scheduler's last words"
+        )
+        gone = {"type": "EngineLost", "message": "the Dask scheduler went away during the run", "hint": hint}
         for task in self.work.tasks:
-            if task.name not in self.found:
-                error = {"type": "EngineLost", "message": message, "hint": hint}
-                self._ended(Outcome(task.name, "failed", error=error))
+            if task.name in self.found:
+                continue
+            blocked = [name for name in task.needs if not self.found[name].good]
+            if blocked:
+                reason = {"type": "Skipped", "message": f"it needs {', '.join(blocked)}"}
+                self._ended(Outcome(task.name, "skipped", error=reason))
+            else:
+                self._ended(Outcome(task.name, "failed", error=gone))
 
 
 def _share(shared: Shared) -> Shared:
