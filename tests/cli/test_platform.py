@@ -31,7 +31,7 @@ def test_status_tells_state_and_address(look: Run) -> None:
 def test_a_second_up_has_nothing_to_do(look: Run) -> None:
     found = look("up")
     assert found.returncode == 0
-    assert "nothing to do: 2 components are up" in found.stderr
+    assert "nothing to do: 2 components up" in found.stderr
     assert "http://127.0.0.1:" in found.stdout
     assert found.stderr.count("hint:") == 1
     assert "nothing to do" in look("plan").stdout
@@ -141,7 +141,7 @@ def test_from_nothing_to_nothing(project: Path, millpond: Run) -> None:
 
     refused = millpond("destroy")
     assert refused.returncode == ExitCode.USAGE
-    assert "hint: add --yes" in refused.stderr
+    assert "hint: `millpond destroy --yes` does not ask" in refused.stderr
     assert (project / ".millpond" / "data" / "store" / "data" / "kept").exists()
     gone = millpond("destroy", "--yes")
     assert gone.returncode == 0
@@ -153,7 +153,7 @@ def test_from_nothing_to_nothing(project: Path, millpond: Run) -> None:
 def test_down_needs_no_correct_flavour(project: Path, millpond: Run) -> None:
     assert millpond("up", "store").returncode == 0
     (project / "millpond.yaml").write_text("komponents:\n")
-    assert "stopped 1 components" in millpond("down").stderr
+    assert "stopped 1 component" in millpond("down").stderr
 
 
 def test_a_named_flavour_file_is_remembered(project: Path, millpond: Run) -> None:
@@ -248,7 +248,7 @@ def test_a_live_view_on_a_terminal(project: Path, millpond: Run, cache: Path) ->
     text = shown.decode()
     assert "\x1b[" in text
     assert "tiny" in text
-    assert "is up after" in text
+    assert "up after" in text
 
 
 def _alive(pid: int) -> bool:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import click
 
 from millpond.cli.exit_codes import ExitCode
-from millpond.cli.style import columns, hint, note, out, paint, seconds_text, strong, warn
+from millpond.cli.style import columns, hint, note, out, paint, plural, seconds_text, strong, warn
 from millpond.cli.views import View, tell_failures, view_for
 
 if TYPE_CHECKING:
@@ -66,9 +66,12 @@ def bring_up(
     took = seconds_text(time.monotonic() - begun)
     if view.board.rows and any(row.begun for row in view.board.rows.values()):
         note()
-        note(f"{paint(target.platform.name, 'ready', sys.stderr, bold=True)} is up after {took}")
+        # Of a part only that part is said to be up.
+        what = ", ".join(only) or target.platform.name
+        note(f"{paint(what, 'ready', sys.stderr, bold=True)} up after {took}")
     else:
-        note(f"nothing to do: {len(plan.changes)} components are up as {target.platform.name} wants them")
+        count = plural(len(plan.changes), "component")
+        note(f"nothing to do: {count} up as {target.platform.name} wants")
     show_addresses(target)
     if next_step != "":
         hint(next_step or _next_step(target))
@@ -85,7 +88,9 @@ def _interrupted(view: View, target: LocalTarget) -> None:
 
 
 def _urls(target: LocalTarget) -> dict[str, str]:
-    return {name: url for name in target.platform.nodes if (url := target.url(name))}
+    """What a browser can open now, by component."""
+    ready = [found for found in target.status() if found.state == "ready"]
+    return {found.name: found.url for found in ready if found.url}
 
 
 def show_addresses(target: LocalTarget) -> None:
@@ -102,7 +107,7 @@ def show_addresses(target: LocalTarget) -> None:
             out(line)
     entrance = [name for name, _ in target.platform.providers("gateway")]
     having = [name for name, node in target.platform.nodes.items() if node.component.service.credentials]
-    if having:
+    if urls and having:
         name = next((name for name in entrance if name in having), having[0])
         note()
         note(f"sign in with what `millpond credentials {name}` prints")

@@ -28,11 +28,13 @@ class Session:
         folder: where to look for the flavour file.
         file: the flavour file, when it was named.
         json: whether a script reads the answer.
+        state: the folder that has the platform's state, where that is not the flavour file's.
     """
 
     folder: Path = field(default_factory=Path.cwd)
     file: str | None = None
     json: bool = False
+    state: Path | None = None
 
     def locate(self) -> tuple[Path, Path]:
         """The flavour file, and the folder that has the platform's state.
@@ -50,7 +52,7 @@ class Session:
             if path.is_dir():
                 path = path / loader.FILE
             if path.is_file():
-                return path, path.parent
+                return path, self.state or path.parent
             shipped = loader.SHIPPED / f"{self.file}.yaml"
             if "/" not in self.file and shipped.is_file():
                 return shipped, self.folder

@@ -146,6 +146,15 @@ def cut(text: str, room: int) -> str:
     return text if width(text) <= room else text[: max(room - 1, 0)] + "…"
 
 
+def plural(count: int, noun: str) -> str:
+    """A number with its noun.
+
+    >>> plural(1, "component"), plural(2, "component")
+    ('1 component', '2 components')
+    """
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
 def bytes_text(size: float) -> str:
     """A size as a person reads it.
 

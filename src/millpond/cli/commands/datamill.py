@@ -13,6 +13,7 @@ from millpond.cli.session import Session, pass_session
 from millpond.cli.style import note, out, warn
 
 if TYPE_CHECKING:
+    from millpond.flavours.datamill import Note
     from millpond.flavours.datamill.actions import Action, Source
     from millpond.targets.local.target import LocalTarget
 
@@ -43,7 +44,7 @@ def _carry_out(session: Session, action: Action) -> None:
         case actions.Up():
             from millpond.cli.bringing_up import bring_up
 
-            target, selected = _target(session, action.source)
+            target, selected = _target(session, action.source, tell=True)
             session.remember()
             only = [selected] if selected else []
             bring_up(target, offline=not action.install, only=only, next_step="")
@@ -61,23 +62,37 @@ def _carry_out(session: Session, action: Action) -> None:
             raise MillpondError(str(action), exit_code=ExitCode.FAILED)
 
 
-def _target(session: Session, source: Source) -> tuple[LocalTarget, str | None]:
+def _target(session: Session, source: Source, *, tell: bool = False) -> tuple[LocalTarget, str | None]:
     """The platform that the flags name, with its state in this folder, and the component of ``-c``."""
     from millpond.flavours.datamill import find_flavour, translate
     from millpond.flavours.loader import Source as Flavoured
 
     path = find_flavour(source.flavour, session.folder)
-    session.file = str(path)
+    session.file, session.state = str(path), session.folder
     found = translate(
         path, target_file=source.target_file, component=source.component, location=source.location
     )
-    for line in found.notes:
-        if line.kind == "left out":
-            warn(line.text)
-        else:
-            note(line.text)
+    if tell:
+        _tell(found.notes)
     flavoured = Flavoured(path, found.flavour, found.document, folder=session.folder)
     return session.target(source=flavoured), found.selected
+
+
+def _tell(notes: Sequence[Note]) -> None:
+    """What stands in for what in one line, what the catalogue lacks in another, and the rest one by one."""
+    mapped = [found.text for found in notes if found.kind == "mapped"]
+    lacking = [found.subject for found in notes if _lacking(found)]
+    if mapped:
+        note("; ".join(dict.fromkeys(mapped)))
+    if lacking:
+        warn(f"left out, as the catalogue does not have them yet: {', '.join(lacking)}")
+    for found in notes:
+        if found.kind != "mapped" and not _lacking(found):
+            warn(found.text)
+
+
+def _lacking(found: Note) -> bool:
+    return found.kind == "left out" and "the catalogue has no component" in found.text
 
 
 def _stop(session: Session) -> None:

@@ -47,7 +47,8 @@ def destroy(target: LocalTarget, *, yes: bool) -> None:
     if not yes:
         if not sys.stdin.isatty():
             raise UsageError(
-                "destroy asks before it deletes, and nobody is there to answer", hint="add --yes"
+                "destroy asks before it deletes, and nobody is there to answer",
+                hint="`millpond destroy --yes` does not ask",
             )
         if not click.confirm("Delete it?", err=True):
             note("nothing was deleted")

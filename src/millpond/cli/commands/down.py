@@ -11,7 +11,7 @@ import click
 from millpond.cli.busy import busy
 from millpond.cli.session import Session, file_option, pass_session
 from millpond.cli.stopping import still_running
-from millpond.cli.style import hint, note, seconds_text
+from millpond.cli.style import hint, note, plural, seconds_text
 
 if TYPE_CHECKING:
     from millpond.targets.local.workspace import Workspace
@@ -37,5 +37,6 @@ def stop(workspace: Workspace) -> None:
     if not running:
         note("nothing was running")
         return
-    note(f"stopped {len(running)} components after {seconds_text(time.monotonic() - begun)}; data is kept")
+    took = seconds_text(time.monotonic() - begun)
+    note(f"stopped {plural(len(running), 'component')} after {took}; data is kept")
     hint("`millpond up` starts it again, `millpond destroy` deletes it with its data")

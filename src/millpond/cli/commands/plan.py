@@ -7,7 +7,7 @@ import json
 import click
 
 from millpond.cli.session import Session, file_option, json_option, pass_session
-from millpond.cli.style import columns, faint, note, out, paint
+from millpond.cli.style import columns, faint, note, out, paint, plural
 
 
 @click.command("plan")
@@ -23,7 +23,7 @@ def command(session: Session) -> None:
     for line in plan.notes:
         note(line)
     if plan.empty:
-        out(f"nothing to do: {len(plan.changes)} components are up as {plan.platform} wants them")
+        out(f"nothing to do: {plural(len(plan.changes), 'component')} up as {plan.platform} wants")
         return
     rows = [(str(change.act), change.component, "; ".join(change.reasons)) for change in plan.changes]
     for line in columns(rows, paints={0: lambda cell: paint(cell, cell), 2: faint}):

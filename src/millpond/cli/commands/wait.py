@@ -10,7 +10,7 @@ from millpond.cli import completion
 from millpond.cli.busy import busy
 from millpond.cli.exit_codes import ExitCode
 from millpond.cli.session import Session, file_option, pass_session
-from millpond.cli.style import note, seconds_text
+from millpond.cli.style import note, plural, seconds_text
 
 
 @click.command("wait")
@@ -53,4 +53,8 @@ def command(session: Session, names: tuple[str, ...], timeout: float) -> None:
             exit_code=ExitCode.NOT_READY,
         ) from None
     count = len(names) or len(target.platform.nodes)
-    note(f"{count} components are ready" if count != 1 else f"{(*names, *target.platform.nodes)[0]} is ready")
+    note(
+        f"{plural(count, 'component')} ready"
+        if count != 1
+        else f"{(*names, *target.platform.nodes)[0]} is ready"
+    )
