@@ -55,8 +55,8 @@ class Plan:
 
     @property
     def empty(self) -> bool:
-        """Whether there is nothing to do."""
-        return all(change.act is Act.KEEP for change in self.changes)
+        """Whether there is nothing to do; a component that is kept may still have something to make."""
+        return all(change.act is Act.KEEP and not change.reasons for change in self.changes)
 
     def act(self, component: str) -> Act | None:
         """What would be done to one component."""

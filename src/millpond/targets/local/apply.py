@@ -116,8 +116,8 @@ class Applier:
 
     async def _steps(self, name: str, act: Act) -> None:
         blueprint = self.house.blueprints[name]
-        pending = self._pending_provisions(blueprint)
-        if act is Act.KEEP and not pending:
+        pending = self.house.provisions_due(name)
+        if act is Act.KEEP and not pending and not self.house.routes_due(name):
             self._tell(name, Phase.KEPT)
             return
         await self._install(blueprint)
@@ -128,7 +128,7 @@ class Applier:
         if pending:
             await self._provision(blueprint, pending)
         if name == routes.gateway(self.house.platform):
-            await asyncio.to_thread(routes.put_routes, self.house.platform, self.house.realiser, name)
+            await self._put_routes(name)
         self._tell(name, Phase.READY, seconds=time.monotonic() - self._begun[name])
 
     async def _install(self, blueprint: Blueprint) -> None:
@@ -194,16 +194,16 @@ class Applier:
 
     async def _abandon(self, names: list[str]) -> None:
         with suppress(MillpondError):
-            await self.supervisor.stop(*names)
+            # Stopping one that is not known yet would stop none.
+            known = {found.name for found in await self.supervisor.status()}
+            await self.supervisor.stop(*known.intersection(names))
 
-    def _pending_provisions(self, blueprint: Blueprint) -> list[tuple[str, Binding, str]]:
-        state = self.house.state.nodes[blueprint.node.name]
-        found = []
-        for asker, binding in self.house.platform.askers(blueprint.node.name):
-            digest = blueprint.provision_digest(asker, binding)
-            if state.provisions.get(f"{asker}.{binding.requirement}") != digest:
-                found.append((asker, binding, digest))
-        return found
+    async def _put_routes(self, name: str) -> None:
+        due = self.house.routes_due(name)
+        await asyncio.to_thread(routes.put_routes, self.house.platform, self.house.realiser, name)
+        if due:
+            self.house.state.nodes[name].routes = due
+            self.house.state.save()
 
     async def _provision(self, blueprint: Blueprint, pending: list[tuple[str, Binding, str]]) -> None:
         name = blueprint.node.name
@@ -214,7 +214,7 @@ class Applier:
                 self._tell(name, Phase.PROVISIONING, f"for {asker}")
                 await _run(job)
             state.provisions[f"{asker}.{binding.requirement}"] = digest
-        self.house.state.save()
+            self.house.state.save()
 
     # --- what is not a node -------------------------------------------------------------------------------
 
@@ -253,8 +253,9 @@ class Applier:
             for process in names:
                 await self.supervisor.remove(process)
         for name in leavers:
-            self.house.state.nodes[name].digest = ""
-            self.house.state.nodes[name].processes = []
+            known = self.house.state.nodes.get(name)
+            if known:
+                known.digest, known.processes = "", []
             self._tell(name, Phase.STOPPED, "its data is kept")
         self.house.state.save()
 

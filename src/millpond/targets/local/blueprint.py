@@ -66,7 +66,9 @@ class Blueprint:
         }
         millpond = overlay if self.service.install.millpond else ""
         texts = [self._realised(text) for text in _templates(self.service)]
-        whole = json.dumps([self.entry.digest, locks, millpond, texts, dict(self.node.binaries)])
+        whole = json.dumps(
+            [self.entry.digest, locks, millpond, texts, self.node.options, dict(self.node.binaries)]
+        )
         shown = {"version": self.node.component.version}
         if millpond:
             shown["millpond's own code"] = millpond[:12]
@@ -138,6 +140,7 @@ class Blueprint:
                     stop_timeout=process.stop.timeout,
                     start_timeout=process.start_timeout,
                     after=(*earlier, *own),
+                    leaves=tuple(Path(self._realised(path)) for path in self.service.leaves),
                 )
             )
         return found

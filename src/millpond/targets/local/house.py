@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 
 from millpond.catalogue import Catalogue
 from millpond.model import expression
-from millpond.model.plan import Facts, Plan, compare
+from millpond.model.errors import MillpondError
+from millpond.model.plan import Act, Change, Facts, Plan, compare
 from millpond.model.platform import USER, Binding, Platform
 from millpond.model.scope import bound
 from millpond.model.value import Value, link
+from millpond.targets.local import routes
 from millpond.targets.local.blueprint import Blueprint
 from millpond.targets.local.installs import Install, default_root
 from millpond.targets.local.installs.overlay import package_hash
@@ -60,13 +63,28 @@ class House:
             known = self.state.nodes.setdefault(name, NodeState(node.component.name))
             if name in self.new_ports:
                 known.ports = {}
+        fixed = self._fixed_ports()
         for name, node in self.platform.nodes.items():
             ports = self.state.nodes[name].ports
             for port, usual in node.component.service.ports.items():
                 if port in node.ports:
                     ports[port] = node.ports[port]
-                elif port not in ports:
-                    ports[port] = allocate(usual, self._given_ports())
+                elif port not in ports or ports[port] in fixed:
+                    ports[port] = allocate(usual, {*fixed, *self._given_ports()})
+
+    def _fixed_ports(self) -> Mapping[int, str]:
+        """The ports that the flavour names, which nobody else may have."""
+        found: dict[int, str] = {}
+        for name, node in self.platform.nodes.items():
+            for port, number in node.ports.items():
+                if number in found:
+                    raise MillpondError(
+                        f"{name} and {found[number]} both want port {number} ({port})",
+                        hint=f"name another one under components: {name}: ports:",
+                        exit_code=3,
+                    )
+                found[number] = name
+        return found
 
     def _given_ports(self) -> Iterable[int]:
         return [port for node in self.state.nodes.values() for port in node.ports.values()]
@@ -93,7 +111,7 @@ class House:
             return {}
 
     def plan(self) -> Plan:
-        """The difference between the platform and what runs."""
+        """The difference between the platform and what runs, with what is still to be made for an asker."""
         statuses = self.statuses()
         ready = {name for name, status in statuses.items() if status.state == "ready"}
         running = frozenset(
@@ -101,7 +119,41 @@ class House:
             for name, node in self.state.nodes.items()
             if node.processes and ready.issuperset(node.processes)
         )
-        return compare(self.platform, self.wished, self.state.facts(), running)
+        known = self.state.facts()
+        for status in statuses.values():
+            # Also what an interrupted or forgotten start has left behind.
+            if status.component not in self.platform.nodes:
+                known.setdefault(status.component, Facts(""))
+        found = compare(self.platform, self.wished, known, running)
+        return Plan(found.platform, tuple(map(self._with_dues, found.changes)), found.notes)
+
+    def _with_dues(self, change: Change) -> Change:
+        if change.act is not Act.KEEP:
+            return change
+        dues = tuple(
+            f"makes what {asker} asks for ({binding.requirement})"
+            for asker, binding, _ in self.provisions_due(change.component)
+        )
+        if self.routes_due(change.component):
+            dues += ("routes to the components have changed",)
+        return Change(change.component, Act.KEEP, dues)
+
+    def provisions_due(self, name: str) -> list[tuple[str, Binding, str]]:
+        """What a node has still to make: asker, binding, and the digest to note when it is done."""
+        blueprint, done = self.blueprints[name], self.state.nodes[name].provisions
+        found = []
+        for asker, binding in self.platform.askers(name):
+            digest = blueprint.provision_digest(asker, binding)
+            if done.get(f"{asker}.{binding.requirement}") != digest:
+                found.append((asker, binding, digest))
+        return found
+
+    def routes_due(self, name: str) -> str | None:
+        """The digest of the platform's routes, when the node is the gateway and was not told these yet."""
+        if name != routes.gateway(self.platform):
+            return None
+        digest = self.secrets.fingerprint(json.dumps(routes.routes(self.platform, self.realiser)))
+        return digest if self.state.nodes[name].routes != digest else None
 
     def environment(self) -> dict[str, str]:
         """What user code finds in its environment: every interface of the platform, secrets included."""

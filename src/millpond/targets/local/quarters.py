@@ -111,18 +111,3 @@ class Quarters:
         for link, place in ((self.workspace.data(self.node.name), self.data),):
             if not link.exists() and not link.is_symlink():
                 link.symlink_to(place)
-
-    def destroy(self) -> None:
-        """Remove all that the node has; its secrets are not kept here."""
-        for path in (self.workspace.data(self.node.name), self.workspace.files(self.node.name)):
-            if path.is_symlink():
-                path.unlink()
-            elif path.exists():
-                shutil.rmtree(path)
-        if self.user:
-            own = self.workspace.shared(self.node.name)
-            if own.exists():
-                shutil.rmtree(own)
-            rest = own.parent
-            if rest.is_dir() and {path.name for path in rest.iterdir()} <= {"project"}:
-                shutil.rmtree(rest)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import hmac
 import json
 import secrets
 import string
+from collections.abc import Callable
 from pathlib import Path
 
 from millpond.model.component import Secret as Rule
@@ -23,41 +25,44 @@ class Secrets:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._values: dict[str, str] = {}
-        if path.exists():
-            try:
-                self._values = json.loads(path.read_text())
-            except ValueError:
-                raise MillpondError(
-                    f"{path} cannot be read",
-                    hint="restore it from a backup: the data was made with its secrets",
-                ) from None
+        self._values = self._read()
+
+    def _read(self) -> dict[str, str]:
+        if not self._path.exists():
+            return {}
+        try:
+            found = json.loads(self._path.read_text())
+            if not isinstance(found, dict) or not all(isinstance(text, str) for text in found.values()):
+                raise ValueError("not a mapping of names to texts")
+        except (OSError, ValueError) as error:
+            raise MillpondError(
+                f"{self._path} cannot be read: {error}",
+                hint="restore it from a backup: the data was made with its secrets",
+            ) from None
+        return found
 
     def get(self, secret: Secret, rule: Rule) -> str:
         """The secret, made now if it was never asked for."""
-        key = _key(secret)
-        if key not in self._values:
-            self._values[key] = "".join(secrets.choice(_ALPHABET) for _ in range(rule.length))
-            self._save()
-        return self._values[key]
+        return self._kept(
+            _key(secret), lambda: "".join(secrets.choice(_ALPHABET) for _ in range(rule.length))
+        )
 
     def fingerprint(self, text: str) -> str:
         """A hash of a text that may hold secrets, which nobody without this file can make or test."""
-        if "fingerprint" not in self._values:
-            self._values["fingerprint"] = secrets.token_hex(32)
-            self._save()
-        return hmac.new(self._values["fingerprint"].encode(), text.encode(), hashlib.sha256).hexdigest()[:24]
+        key = self._kept("fingerprint", lambda: secrets.token_hex(32))
+        return hmac.new(key.encode(), text.encode(), hashlib.sha256).hexdigest()[:24]
 
-    def forget(self, node: str) -> None:
-        """Drop all secrets of a node, when its data is destroyed."""
-        gone = [key for key in self._values if key.startswith(f"{node}/")]
-        for key in gone:
-            del self._values[key]
-        if gone:
-            self._save()
-
-    def _save(self) -> None:
-        write_private(self._path, json.dumps(self._values, indent=1) + "\n")
+    def _kept(self, key: str, make: Callable[[], str]) -> str:
+        if key not in self._values:
+            # Another command may be making secrets as well, and hand them to a database that keeps them.
+            with self._path.with_suffix(".lock").open("a") as lock:
+                fcntl.flock(lock, fcntl.LOCK_EX)
+                found = self._read()
+                if key not in found:
+                    found[key] = make()
+                    write_private(self._path, json.dumps(found, indent=1) + "\n")
+                self._values = found
+        return self._values[key]
 
 
 def _key(secret: Secret) -> str:

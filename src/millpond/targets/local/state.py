@@ -26,6 +26,7 @@ class NodeState:
         processes: the names that the supervisor knows its processes by.
         prepared: the digest of the preparing jobs that were last done.
         provisions: by asker and requirement, the digest of what was made for it.
+        routes: the digest of the routes that it was told, of a gateway.
     """
 
     component: str
@@ -35,6 +36,7 @@ class NodeState:
     processes: list[str] = field(default_factory=list)
     prepared: str = ""
     provisions: dict[str, str] = field(default_factory=dict)
+    routes: str = ""
 
 
 class State:
@@ -56,7 +58,7 @@ class State:
                 )
             self.platform = data["platform"]
             self.nodes = {name: NodeState(**node) for name, node in data["nodes"].items()}
-        except (ValueError, KeyError, TypeError) as error:
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise MillpondError(
                 f"{self._path} cannot be read: {error}",
                 hint="restore it from a backup, or remove it: data and secrets are kept elsewhere",

@@ -16,7 +16,6 @@ from millpond.targets.local.apply import Applier, Listener
 from millpond.targets.local.blueprint import Blueprint
 from millpond.targets.local.house import House
 from millpond.targets.local.installs import Install, InstallStore
-from millpond.targets.local.quarters import Quarters
 from millpond.targets.local.supervisor import client
 from millpond.targets.local.supervisor.spec import ServiceStatus
 from millpond.targets.local.workspace import Workspace
@@ -65,7 +64,8 @@ class LocalTarget:
     ) -> None:
         self.platform = platform
         self.workspace = Workspace(project)
-        self.house = House(platform, catalogue, self.workspace, frozenset(new_ports))
+        self._new_ports = frozenset(new_ports)
+        self.house = House(platform, catalogue, self.workspace, self._new_ports)
         self.catalogue = catalogue
 
     # --- change -------------------------------------------------------------------------------------------
@@ -90,20 +90,14 @@ class LocalTarget:
             NotReadyError: a component did not come up.
         """
         with self.workspace.changing():
+            # Another command may have changed it since this one was begun.
+            self.house = House(self.platform, self.catalogue, self.workspace, self._new_ports)
             plan = self._limited(self.plan(), only)
-            if plan.empty and not self._provisions_due():
+            if plan.empty:
                 return plan
             self.house.state.save()
             await Applier(self.house, InstallStore(offline=offline), listener).apply(plan)
             return plan
-
-    def _provisions_due(self) -> bool:
-        return any(
-            self.house.state.nodes[name].provisions.get(f"{asker}.{binding.requirement}")
-            != blueprint.provision_digest(asker, binding)
-            for name, blueprint in self.house.blueprints.items()
-            for asker, binding in self.platform.askers(name)
-        )
 
     def _limited(self, plan: Plan, only: Iterable[str]) -> Plan:
         wanted = set(only)
@@ -161,22 +155,16 @@ class LocalTarget:
 
     def destroy_list(self) -> list[tuple[Path, int]]:
         """What `destroy` would delete: each folder with its size in bytes."""
-        found = [(self.workspace.root, _size(self.workspace.root))]
-        for quarters in self._quarters():
-            shared = self.workspace.shared(quarters.node.name)
-            if quarters.user and shared.exists():
-                found.append((shared, _size(shared)))
-        return [entry for entry in found if entry[0].exists()]
+        # Those of components that left the flavour are among them.
+        places = (self.workspace.root, self.workspace.shared_root)
+        return [(place, _size(place)) for place in places if place.exists()]
 
     async def destroy(self) -> None:
         """Stop everything and delete all data, secrets and state of the platform; installs stay."""
-        await self.down()
-        for quarters in self._quarters():
-            quarters.destroy()
-        shutil.rmtree(self.workspace.root)
-
-    def _quarters(self) -> list[Quarters]:
-        return list(self.house.realiser.quarters.values())
+        with self.workspace.changing():
+            await client.Supervisor(self.workspace.run).shutdown()
+            for place, _ in self.destroy_list():
+                shutil.rmtree(place)
 
     # --- look ---------------------------------------------------------------------------------------------
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import hashlib
 import os
@@ -23,6 +24,10 @@ class BusyError(MillpondError):
     exit_code = 5
 
 
+class DiskError(MillpondError):
+    """A file of the platform cannot be written; what it held before is still there."""
+
+
 @dataclass(frozen=True)
 class Workspace:
     """The folders of one platform.
@@ -32,6 +37,10 @@ class Workspace:
     """
 
     project: Path
+
+    def __post_init__(self) -> None:
+        # Places are kept by path, so every way of writing the folder's name has to come to the same.
+        object.__setattr__(self, "project", self.project.resolve())
 
     @property
     def root(self) -> Path:
@@ -72,16 +81,28 @@ class Workspace:
 
     def shared(self, node: str) -> Path:
         """The stand-in for a component's folders that another user must be able to enter."""
-        return SHARED_STATE / hashlib.sha256(os.fsencode(self.root)).hexdigest()[:16] / node
+        return self.shared_root / node
+
+    @property
+    def shared_root(self) -> Path:
+        """The folder of all such stand-ins of this platform."""
+        return SHARED_STATE / hashlib.sha256(os.fsencode(self.root)).hexdigest()[:16]
 
     def create(self) -> None:
-        """Make the folder, closed to everybody else."""
-        self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
-        for folder in ("run", "data", "files", "logs"):
-            (self.root / folder).mkdir(mode=0o700, exist_ok=True)
-        ignore = self.root / ".gitignore"
-        if not ignore.exists():
-            ignore.write_text("*\n")
+        """Make the folder, closed to everybody else.
+
+        Raises:
+            DiskError: it cannot be made.
+        """
+        try:
+            self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
+            for folder in ("run", "data", "files", "logs"):
+                (self.root / folder).mkdir(mode=0o700, exist_ok=True)
+            ignore = self.root / ".gitignore"
+            if not ignore.exists():
+                ignore.write_text("*\n")
+        except OSError as error:
+            raise _disk_error(self.root, error) from None
 
     @contextmanager
     def changing(self) -> Iterator[None]:
@@ -108,15 +129,34 @@ class Workspace:
 
 
 def write_private(path: Path, text: str, mode: int = 0o600) -> None:
-    """Replace a file in one step, never readable by others and never half-written."""
-    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    """Replace a file in one step, never readable by others and never half-written.
+
+    Raises:
+        DiskError: that cannot be done; the file is as it was.
+    """
     try:
-        with os.fdopen(descriptor, "w") as stream:
-            stream.write(text)
-            stream.flush()
+        descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    except OSError as error:
+        raise _disk_error(path, error) from None
+    try:
+        with os.fdopen(descriptor, "wb", buffering=0) as stream:
+            content = memoryview(text.encode())
+            while content:
+                content = content[stream.write(content) :]
             os.fsync(stream.fileno())
         Path(name).chmod(mode)
         Path(name).replace(path)
+    except OSError as error:
+        Path(name).unlink(missing_ok=True)
+        raise _disk_error(path, error) from None
     except BaseException:
         Path(name).unlink(missing_ok=True)
         raise
+
+
+def _disk_error(path: Path, error: OSError) -> DiskError:
+    full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+    return DiskError(
+        f"{path} cannot be written: {(error.strerror or str(error)).lower()}",
+        hint="make room on its disk and run millpond up again; nothing is lost" if full else None,
+    )

@@ -1,0 +1,12 @@
+# Two of these at once would each find the other's draft.
+set -eu
+echo "preparing the book"
+if [ -e "$FOLDER/draft" ] && kill -0 "$(cat "$FOLDER/draft")" 2>/dev/null; then
+    echo "somebody else is at it" | tee -a "$FOLDER/quarrels"
+    exit 1
+fi
+echo $$ > "$FOLDER/draft"
+sleep "$SLOW"
+[ "$BAD" != prepare ] || { echo "the ink is dry"; exit 7; }
+rm -f "$FOLDER/draft"
+echo done >> "$FOLDER/prepared"
