@@ -299,3 +299,13 @@ def test_root_becomes_the_user(platform: Platform) -> None:
     platform.supervisor.start(platform.spec("who", SLEEPER, user="no-such-user"))
     with pytest.raises(ServiceFailedError, match="there is no user no-such-user"):
         platform.supervisor.ready("who", 5)
+
+
+def test_what_a_service_leaves_elsewhere_is_removed_when_it_has_ended(platform: Platform) -> None:
+    left = platform.run.parent / "elsewhere.sock"
+    code = f"open({str(left)!r}, 'w').close(); print('open', flush=True); import time; time.sleep(600)"
+    platform.supervisor.start(platform.spec("messy", code, leaves=(left,), ready=Probe(log="open")))
+    platform.supervisor.ready("messy", 20)
+    assert left.exists()
+    platform.supervisor.stop("messy")
+    assert not left.exists()

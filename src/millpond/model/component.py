@@ -189,6 +189,9 @@ class Service(Part):
     open: Open | None = Field(default=None, description="What a browser opens; a port's name is enough")
     credentials: SignIn | None = Field(default=None, description="What `millpond credentials` shows")
     resources: Resources = Field(default=Resources(), description="What it needs of the machine")
+    leaves: list[Template] = Field(
+        default=[], description="Files that it leaves outside its folders; removed when it has stopped"
+    )
     unprivileged: bool = Field(default=False, description="Refuses to run as root; another user is taken")
 
     @model_validator(mode="before")

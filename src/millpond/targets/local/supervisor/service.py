@@ -386,6 +386,11 @@ class Service:
         self._exit_code = exited.result() if exited.done() else None
         self._leader = None
         self._house.remove(leader)
+        for path in self.spec.leaves:
+            # Another user's file of that name is not what this service left.
+            with contextlib.suppress(OSError):
+                if path.lstat().st_uid == os.geteuid():
+                    path.unlink()
 
     async def _end_left(self, leader: Leader, number: int) -> None:
         """Signal everything that is left, once each, until nothing is or the time is up."""

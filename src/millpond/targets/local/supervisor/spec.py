@@ -111,6 +111,7 @@ class ServiceSpec:
         give_up: starts in a row that may end without the service ever having been ready.
         log_size: bytes after which the log is rotated.
         log_keep: rotated logs that are kept, beside the current one.
+        leaves: files that it leaves behind outside its folders, removed when it has ended.
     """
 
     name: str
@@ -130,6 +131,7 @@ class ServiceSpec:
     give_up: int = 5
     log_size: int = 10_000_000
     log_keep: int = 3
+    leaves: tuple[Path, ...] = ()
 
     def __post_init__(self) -> None:
         if not self.name or not self.argv:
@@ -145,10 +147,12 @@ class ServiceSpec:
         object.__setattr__(self, "env", dict(self.env))
         object.__setattr__(self, "cwd", Path(self.cwd))
         object.__setattr__(self, "log", Path(self.log))
+        object.__setattr__(self, "leaves", tuple(Path(path) for path in self.leaves))
 
     def to_json(self) -> dict[str, Any]:
         """All of it, secrets too: for the socket and nothing else."""
-        return {**asdict(self), "cwd": str(self.cwd), "log": str(self.log)}
+        leaves = [str(path) for path in self.leaves]
+        return {**asdict(self), "cwd": str(self.cwd), "log": str(self.log), "leaves": leaves}
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> ServiceSpec:
