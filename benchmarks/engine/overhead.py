@@ -29,7 +29,7 @@ from millpond.pipelines.engines.dask import DaskEngine
 from millpond.pipelines.runner import Runner
 
 STEP = "def nothing(value: int = 0, salt: int = 0) -> int:\n    return value + 1\n"
-PREFECT = Path("/tmp/v-prefect")
+PREFECT = Path(tempfile.gettempdir()) / "millpond-prefect"
 
 
 def nothing(value: int = 0, salt: int = 0) -> int:
