@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -20,12 +19,11 @@ class Row:
     progress: Progress | None = None
     ended: float | None = None
 
-    @property
-    def seconds(self) -> float:
-        """How long it has been at it."""
-        if self.begun is None:
-            return 0.0
-        return (self.ended or time.time()) - self.begun
+    def seconds(self, now: float) -> float | None:
+        """How long it has been at it; None where nothing was to be done."""
+        if self.begun is None or self.phase is Phase.KEPT:
+            return None
+        return (self.ended or now) - self.begun
 
     @property
     def word(self) -> str:

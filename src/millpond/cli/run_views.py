@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
@@ -45,9 +46,14 @@ class StepRow:
 
 
 class RunView:
-    """Takes the events of a run and keeps what is worth showing of each step."""
+    """Takes the events of a run and keeps what is worth showing of each step.
+
+    Attributes:
+        clock: the time of day in seconds since the epoch; another one for a recording.
+    """
 
     def __init__(self) -> None:
+        self.clock: Callable[[], float] = time.time
         self.rows: dict[str, StepRow] = {}
         self.ended: RunEnded | None = None
         self.refused: RunRefused | None = None
@@ -89,7 +95,7 @@ class RunView:
     def _change(self, row: StepRow, event: StepChanged) -> None:
         row.state = event.state
         if event.state == "running":
-            row.begun, row.seconds = time.time(), None
+            row.begun, row.seconds = self.clock(), None
         if event.over:
             row.seconds, row.fraction, row.text = event.seconds, None, ""
         if event.error is not None:
@@ -154,7 +160,7 @@ class LiveRunView(RunView):
 
     def lines(self) -> list[Line]:
         """What is drawn."""
-        now = time.time()
+        now = self.clock()
         found = []
         for row in list(self.rows.values()):
             seconds = row.seconds

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
@@ -25,10 +25,15 @@ _INSTALL_PAUSE = 5.0
 
 
 class View:
-    """Takes events; a context manager, so that a drawing is always ended."""
+    """Takes events; a context manager, so that a drawing is always ended.
+
+    Attributes:
+        clock: the time of day in seconds since the epoch; another one for a recording.
+    """
 
     def __init__(self, names: Iterable[str] = ()) -> None:
         self.board = Board(names)
+        self.clock: Callable[[], float] = time.time
 
     def __call__(self, event: ComponentEvent) -> None:
         """Take one event."""
@@ -109,7 +114,7 @@ class LiveView(View):
             Line(
                 row.name,
                 row.word,
-                row.seconds if row.begun is not None and row.phase is not Phase.KEPT else None,
+                row.seconds(self.clock()),
                 row.fraction,
                 row.describe(),
             )
