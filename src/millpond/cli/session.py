@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -91,7 +91,7 @@ class Session:
 
         return Workspace(self.locate()[1])
 
-    def target(self, new_ports: Iterable[str] = (), source: Source | None = None) -> LocalTarget:
+    def target(self, new_ports: Sequence[str] = (), source: Source | None = None) -> LocalTarget:
         """The platform on this machine."""
         from millpond.model.errors import MillpondError, did_you_mean
         from millpond.targets.local.target import LocalTarget
@@ -104,6 +104,7 @@ class Session:
             )
         catalogue = found.catalogue()
         platform = found.resolve(catalogue)
+        new_ports = list(platform.nodes) if "all" in new_ports else list(new_ports)
         for name in new_ports:
             if name not in platform.nodes:
                 raise MillpondError(

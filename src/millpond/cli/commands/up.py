@@ -17,7 +17,7 @@ from millpond.cli.style import note
     multiple=True,
     metavar="NAME",
     shell_complete=completion.components,
-    help="Find new ports for a component whose port is taken; can be given several times",
+    help="Find new ports for a component whose port is taken, or for all; can be given several times",
 )
 @click.option("-y", "--yes", is_flag=True, help="Go on without asking where the machine is too small")
 @file_option
