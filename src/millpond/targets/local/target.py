@@ -10,7 +10,7 @@ from pathlib import Path
 from millpond.catalogue import Catalogue
 from millpond.model.errors import MillpondError, did_you_mean
 from millpond.model.plan import Plan
-from millpond.model.platform import Platform
+from millpond.model.platform import USER, Platform
 from millpond.targets.local import routes
 from millpond.targets.local.apply import Applier, Listener
 from millpond.targets.local.blueprint import Blueprint
@@ -265,7 +265,10 @@ class LocalTarget:
             who = binding.provider or f"your own {binding.interface}"
             yield f"{name} gets {binding.interface} ({binding.requirement}) from {who}"
         for asker, binding in self.platform.askers(name):
-            yield f"{asker} gets {binding.interface} ({binding.requirement}) from {name}"
+            if asker == USER:
+                yield f"your own code gets {binding.interface} from {name}"
+            else:
+                yield f"{asker} gets {binding.interface} ({binding.requirement}) from {name}"
 
     async def install(self, lock_owner: Blueprint | str, *, offline: bool = False) -> Install:
         """Make sure that a node's parts are installed, and say where they are."""
