@@ -2,7 +2,7 @@
 
     python tools/record.py FOLDER PICTURE.svg [PIPELINE]
 
-FOLDER has a platform that is down. It is brought up and, where PIPELINE is named, that is run; their events
+Run it in the checkout's folder, so that PIPELINE is shown as a reader would type it. FOLDER has a platform that is down. It is brought up and, where PIPELINE is named, that is run; their events
 are drawn by the command line's own views, a few frames a second, with the times at which they came.
 """
 
@@ -31,7 +31,7 @@ from millpond.cli.views import LiveView
 from millpond.model.events import ComponentEvent, Phase, Progress
 from millpond.pipelines.events import RunEnded, RunStarted, from_line
 
-WIDTH = 96
+WIDTH = 108
 FRAME = 0.5
 SPEED = 2.0
 HOLD = 6.0

@@ -10,6 +10,8 @@ import sys
 import time
 from pathlib import Path
 
+import pytest
+
 from millpond.cli.exit_codes import ExitCode
 
 from .conftest import Run, environment, write_flavour
@@ -125,6 +127,7 @@ def test_one_broken_check_stops_no_other(project: Path, millpond: Run) -> None:
     assert "fail  flavour" in plain.stdout
 
 
+@pytest.mark.slow
 def test_from_nothing_to_nothing(project: Path, millpond: Run) -> None:
     assert "start  store  new" in millpond("plan").stdout
     events = [json.loads(line) for line in millpond("up", "--json").stdout.splitlines()]
@@ -163,6 +166,7 @@ def test_a_named_flavour_file_is_remembered(project: Path, millpond: Run) -> Non
     assert millpond("destroy", "--yes").returncode == 0
 
 
+@pytest.mark.slow
 def test_what_breaks_is_told_with_its_log_and_the_rest_comes_up(project: Path, millpond: Run) -> None:
     write_flavour(project, "store", "page", "broken")
     found = millpond("up")
@@ -174,6 +178,7 @@ def test_what_breaks_is_told_with_its_log_and_the_rest_comes_up(project: Path, m
     assert states["broken"] != "ready"
 
 
+@pytest.mark.slow
 def test_ctrl_c_leaves_nothing_half_started(project: Path, millpond: Run, cache: Path) -> None:
     write_flavour(project, "store", "slow")
     process = subprocess.Popen(

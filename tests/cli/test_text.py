@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import doctest
 import io
 import subprocess
+from types import ModuleType
 
 import pytest
 
-from millpond.cli import style
+from millpond.cli import board, style
+from millpond.cli.commands import env
 from millpond.cli.commands.env import dotenv_line, shell_line
 
 AWKWARD = [
@@ -35,6 +38,13 @@ def test_shell_lines_survive_a_shell(value: str) -> None:
 def test_dotenv_lines_survive_a_shell_too(value: str) -> None:
     script = f'{dotenv_line("MINE", value)}\nprintf "%s|" "$MINE"'
     assert subprocess.run(["sh", "-c", script], capture_output=True, text=True).stdout == f"{value}|"
+
+
+@pytest.mark.parametrize("module", [style, env, board])
+def test_the_examples_in_docstrings(module: ModuleType) -> None:
+    found = doctest.testmod(module)
+    assert found.attempted
+    assert not found.failed
 
 
 def test_dotenv_keeps_a_value_on_one_line() -> None:

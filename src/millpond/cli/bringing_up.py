@@ -46,7 +46,7 @@ def bring_up(
     only = list(only)
     for line in target.platform.notes:
         note(line)
-    _warn_if_small(target, yes=yes)
+    _warn_if_small(target, yes=yes or as_json)
     begun = time.monotonic()
     with view_for(only or target.platform.order, as_json=as_json) as view:
         try:
