@@ -240,9 +240,9 @@ def _processes_of(folder: Path) -> list[int]:
     for entry in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):
             words = (entry / "cmdline").read_bytes().decode(errors="replace")
-            if str(folder) in words or os.readlink(entry / "cwd").startswith(str(folder)):
-                if processes.started(int(entry.name)) is not None:
-                    found.append(int(entry.name))
+            named = str(folder) in words or os.readlink(entry / "cwd").startswith(str(folder))
+            if named and processes.started(int(entry.name)) is not None:
+                found.append(int(entry.name))
     return found
 
 

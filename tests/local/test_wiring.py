@@ -11,6 +11,7 @@ import pytest
 
 from millpond.model.errors import MillpondError
 from millpond.model.events import Phase
+
 from .conftest import Project
 
 

@@ -11,6 +11,7 @@ import os
 import sys
 import time
 
+# ruff: noqa: T201
 trouble = os.environ.get("TROUBLE", "")
 print(f"begins with trouble {trouble or 'none'}", flush=True)
 time.sleep(float(os.environ.get("DELAY") or 0))

@@ -21,10 +21,10 @@ from millpond.targets.local.blueprint import Blueprint
 from millpond.targets.local.house import House
 from millpond.targets.local.installs import InstallStore
 from millpond.targets.local.installs import Progress as InstallProgress
+from millpond.targets.local.jobs import end_leftovers, run
 from millpond.targets.local.ports import require
 from millpond.targets.local.supervisor import client
 from millpond.targets.local.supervisor.client import Supervisor
-from millpond.targets.local.supervisor.spawn import JobSpec, run_job
 from millpond.targets.local.supervisor.spec import ENDED
 
 Listener = Callable[[ComponentEvent], None]
@@ -68,6 +68,7 @@ class Applier:
         Raises:
             NotReadyError: at least one component did not come up; the others did.
         """
+        await asyncio.to_thread(end_leftovers, self.house.workspace)
         self.supervisor = await client.ensure(self.house.workspace.run)
         loop = asyncio.get_running_loop()
         for change in plan.changes:
@@ -163,7 +164,7 @@ class Applier:
         if jobs and state.prepared != digest:
             self._tell(name, Phase.PREPARING)
             for job in jobs:
-                await _run(job)
+                await run(job, self.house.workspace)
             state.prepared = digest
             self.house.state.save()
 
@@ -212,7 +213,7 @@ class Applier:
             job = blueprint.provision_job(asker, binding)
             if job is not None:
                 self._tell(name, Phase.PROVISIONING, f"for {asker}")
-                await _run(job)
+                await run(job, self.house.workspace)
             state.provisions[f"{asker}.{binding.requirement}"] = digest
             self.house.state.save()
 
@@ -273,18 +274,6 @@ class Applier:
         self.listener(
             ComponentEvent(name, phase, time.time(), message, seconds, progress, hint, tuple(details))
         )
-
-
-async def _run(job: JobSpec) -> None:
-    """Run a job to its end.
-
-    Raises:
-        MillpondError: it failed; details are its last lines.
-    """
-    result = await run_job(job)
-    if not result.ok:
-        how = "took too long" if result.timed_out else f"ended with exit code {result.exit_code}"
-        raise MillpondError(f"{job.name} {how}", hint=f"the log is {job.log}", details=result.lines[-10:])
 
 
 def _progress(found: InstallProgress) -> Progress | None:

@@ -273,7 +273,8 @@ class LocalTarget:
     async def install(self, lock_owner: Blueprint | str, *, offline: bool = False) -> Install:
         """Make sure that a node's parts are installed, and say where they are."""
         blueprint = self.house.blueprints[lock_owner] if isinstance(lock_owner, str) else lock_owner
-        return await InstallStore(offline=offline).ensure(blueprint.install_request)
+        store = InstallStore(offline=offline)
+        return await store.ensure(blueprint.install_request, reader=blueprint.quarters.uid)
 
     def _require(self, name: str) -> None:
         if name not in self.platform.nodes:
