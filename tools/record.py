@@ -3,8 +3,8 @@
     python tools/record.py FOLDER PICTURE.svg [PIPELINE]
 
 Run it in the checkout's folder, so that PIPELINE is shown as a reader would type it. FOLDER has a platform
-that is down. It is brought up and, where PIPELINE is named, that is run; their events are drawn by the command
-line's own views, a few frames a second, with the times at which they came.
+that is down. It is brought up and, where PIPELINE is named, that is run; their events are drawn by the
+command line's own views, a few frames a second, with the times at which they came.
 """
 
 from __future__ import annotations

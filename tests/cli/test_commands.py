@@ -44,6 +44,11 @@ def test_each_command_has_help_with_every_option_explained(name: str) -> None:
     assert CliRunner().invoke(root, [name, "--help"]).exit_code == 0
 
 
+def test_without_a_command_the_help_is_shown(capfd: pytest.CaptureFixture[str]) -> None:
+    assert entry.run([]) == 0
+    assert "demo flights" in capfd.readouterr().out
+
+
 def test_help_imports_nothing_heavy() -> None:
     program = (
         "import sys\nfrom millpond.cli.entry import run\nassert run(['--help']) == 0\n"

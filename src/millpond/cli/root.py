@@ -110,7 +110,7 @@ def _version(context: click.Context, parameter: click.Parameter, value: bool) ->
     cls=Root,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     epilog="Exit codes: millpond help exit-codes. Colour: NO_COLOR and FORCE_COLOR are respected.",
-    no_args_is_help=True,
+    invoke_without_command=True,
 )
 @click.option(
     "-C",
@@ -131,3 +131,5 @@ def root(context: click.Context, folder: Path | None) -> None:
     session = context.ensure_object(Session)
     if folder is not None:
         session.folder = folder.resolve()
+    if context.invoked_subcommand is None:
+        click.echo(context.get_help())

@@ -130,7 +130,8 @@ def columns(
         cells = []
         for index, cell in enumerate(row):
             last = index == len(row) - 1
-            if last and room is not None:
+            # Half an address is none.
+            if last and room is not None and "://" not in cell:
                 cell = cut(cell, max(room - taken, 8))
             padding = "" if last else " " * (widths[index] - width(cell) + 2)
             taken += widths[index] + 2
