@@ -2,10 +2,10 @@
 
     python benchmarks/up.py [--project FOLDER] [--rounds 3] [--flavour starter]
 
-The chain is computed from what the supervisor has seen in the same run: a process's own time is from its start
-to its readiness, and a chain adds up along the wait edges. Everything above it is the engine's: the command
-itself, planning, checks, files, asking. Installs have to be there already; the first round makes them and is
-not counted. Prints a table of medians, and the load of the machine, without which they mean little.
+The chain is computed from what the supervisor has seen in the same run: a process's own time is from its
+start to its readiness, and a chain adds up along the wait edges. Everything above it is the engine's: the
+command itself, planning, checks, files, asking. Installs have to be there already; the first round makes them
+and is not counted. Prints a table of medians, and the load of the machine, without which they mean little.
 """
 
 from __future__ import annotations
