@@ -87,3 +87,9 @@ class Starter:
                 return
             assert time.monotonic() < deadline, f"{name} does not answer: {found.status_code} {found.text}"
             time.sleep(0.2)
+
+
+def reported(record: dict[str, Any]) -> dict[str, Any]:
+    """What a demo's last step found, from the run's record."""
+    found: dict[str, Any] = record["steps"]["report"]["outputs"]["results"]["value"]
+    return found

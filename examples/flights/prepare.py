@@ -1,0 +1,94 @@
+"""One row per flight with what is known when it leaves the gate, and a split by time."""
+
+from __future__ import annotations
+
+import pandas as pd
+from arrival_delay import CATEGORIES, FEATURES, TARGET
+
+from millpond.model.errors import MillpondError
+
+WEATHER = ["temp", "dewp", "humid", "wind_dir", "wind_speed", "precip", "pressure", "visib"]
+FLOWN_ON = "flown_on"
+
+
+def join(
+    flights: pd.DataFrame, weather: pd.DataFrame, planes: pd.DataFrame, airports: pd.DataFrame
+) -> pd.DataFrame:
+    """Flights that arrived, with the weather of their hour, their plane, and their time by the timetable.
+
+    Only what is known at the gate comes along. When a flight took off, landed, and how long it was in the air
+    (`dep_time`, `arr_time`, `air_time`) say how late it arrives, so they stay behind. `dep_delay` is known: the
+    prediction is made as the plane leaves the gate.
+
+    The weather is joined by the instant, not by the clock: on the night that the clocks go back, an hour comes twice.
+    """
+    arrived = flights[flights[TARGET].notna()]
+    joined = (
+        arrived.merge(
+            weather[["origin", "time_hour", *WEATHER]],
+            on=["origin", "time_hour"],
+            how="left",
+            validate="many_to_one",
+        )
+        .merge(
+            planes[["tailnum", "year", "seats"]].rename(columns={"year": "built"}),
+            on="tailnum",
+            how="left",
+            validate="many_to_one",
+        )
+        .merge(
+            airports[["faa", "tzone"]].rename(columns={"faa": "dest"}),
+            on="dest",
+            how="left",
+            validate="many_to_one",
+        )
+    )
+    day = pd.to_datetime(joined[["year", "month", "day"]])
+    joined[FLOWN_ON] = day
+    joined["weekday"] = day.dt.day_of_week + 1
+    joined["plane_age"] = joined["year"] - joined["built"]
+    joined["scheduled_minutes"] = _scheduled_minutes(joined)
+    table = joined[[FLOWN_ON, *FEATURES, TARGET]].copy()
+    numbers = [name for name in (*FEATURES, TARGET) if name not in CATEGORIES]
+    table[numbers] = table[numbers].astype("float64")
+    print(
+        f"{len(table):,} of {len(flights):,} flights arrived; {table['temp'].isna().mean():.1%} without weather"
+    )
+    return table
+
+
+def split(joined: pd.DataFrame, months: int) -> dict[str, pd.DataFrame]:
+    """The last `months` to be judged on, all before them to learn from: the future is not in the training set.
+
+    Raises:
+        MillpondError: nothing is left to learn from.
+    """
+    last = joined[FLOWN_ON].max()
+    first_judged = (last.to_period("M") - (months - 1)).to_timestamp()
+    before = joined[FLOWN_ON] < first_judged
+    if not before.any():
+        raise MillpondError(
+            f"the flights up to {last:%Y-%m-%d} are all in the {months} months to be judged on",
+            hint="give a later date, or fewer test_months",
+        )
+    print(
+        f"{before.sum():,} flights before {first_judged:%Y-%m-%d} to learn from, {(~before).sum():,} to be judged on"
+    )
+    return {
+        "learn": joined[before].reset_index(drop=True),
+        "judge": joined[~before].reset_index(drop=True),
+    }
+
+
+def _scheduled_minutes(joined: pd.DataFrame) -> pd.Series:
+    """From gate to gate by the timetable; missing where the destination's time zone is not known.
+
+    The timetable gives both ends in local time, so the departure is first put on the destination's clock.
+    """
+    leaves = joined["time_hour"] + pd.to_timedelta(joined["minute"], unit="min")
+    minutes = pd.Series(float("nan"), index=joined.index)
+    for zone, rows in joined.groupby("tzone").groups.items():
+        there = leaves[rows].dt.tz_convert(str(zone))
+        arrives = joined.loc[rows, "sched_arr_time"]
+        minutes[rows] = (arrives // 100 * 60 + arrives % 100 - there.dt.hour * 60 - there.dt.minute) % 1440
+    return minutes
