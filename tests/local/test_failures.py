@@ -71,6 +71,7 @@ def test_no_secret_stands_in_what_a_failure_tells(project: Project) -> None:
     assert not [key for key, value in project.secrets.items() if value in told]
 
 
+@pytest.mark.slow
 def test_a_change_that_fails_is_told_again_until_it_is_mended(project: Project) -> None:
     project.flavour("shop", ledger={"greeting": "one"}).up()
     project.put("ledger", "receipt", b"42 eggs")
@@ -81,6 +82,7 @@ def test_a_change_that_fails_is_told_again_until_it_is_mended(project: Project) 
     assert project.kept("ledger", "receipt") == b"42 eggs"
 
 
+@pytest.mark.slow
 def test_what_failed_and_then_left_is_gone(project: Project) -> None:
     project.flavour("depot", ledger={"trouble": "never"}).try_up()
     project.flavour("depot").up()

@@ -115,9 +115,8 @@ with socket.create_server(("127.0.0.1", 0)) as server:
 """
 
 
-@pytest.mark.parametrize(
-    "seed", [1, pytest.param(2, marks=pytest.mark.slow), pytest.param(3, marks=pytest.mark.slow)]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", [1, 2, 3])
 def test_an_up_that_is_killed_at_any_moment_is_gone_on_with(project: Project, seed: int) -> None:
     chance = random.Random(seed)
     for turn in range(4):
@@ -155,7 +154,7 @@ def test_what_a_killed_up_had_started_is_stopped_when_it_is_not_wanted_any_more(
 
 
 def test_of_two_ups_at_once_one_is_told_to_wait(project: Project) -> None:
-    project.flavour("shop", "depot", ledger={"delay": 1})
+    project.flavour("shop", "depot", ledger={"delay": 0.7})
     running = project.millpond("up", "--yes")
     until(lambda: "ledger" in project.pids())
     told = project.try_up().error

@@ -48,6 +48,7 @@ def test_the_second_up_uses_no_network(project: Project) -> None:
     assert project.pids() == before
 
 
+@pytest.mark.slow
 def test_without_network_a_stopped_platform_starts(project: Project) -> None:
     project.flavour("ledger", "shop").up()
     project.down()

@@ -32,10 +32,10 @@ def lake(project: Project) -> Iterator[Project]:
     project.run("destroy", "--yes")
 
 
-def _psql(project: Project, statement: str) -> str:
+def _psql(project: Project, statement: str, **env: str) -> str:
     target = project.target()
     install = asyncio.run(target.component_environment("postgres"))
-    env = {**target.environment(), "PATH": install["PATH"]}
+    env = {**target.environment(), "PATH": install["PATH"], **env}
     done = subprocess.run(
         ["psql", "--no-psqlrc", "-qtAc", statement], env=env, capture_output=True, text=True, timeout=20
     )
@@ -222,9 +222,12 @@ def test_no_secret_can_be_seen(lake: Project) -> None:
 
 
 def test_each_asker_reaches_its_own_database_alone(lake: Project) -> None:
+    lake.flavour("seaweedfs", "postgres", "shop").up()
     assert _psql(lake, "select session_user || ' in ' || current_database()") == "user in village"
-    with pytest.raises(OSError, match=r"permission denied|not permitted"):
-        _psql(lake, "\\connect postgres")
+    with pytest.raises(OSError, match="permission denied for database"):
+        _psql(lake, "select 1", PGDATABASE="shop")
+    password = lake.secrets["postgres/shop.database/password"]
+    assert _psql(lake, "select 1", PGDATABASE="shop", PGUSER="shop", PGPASSWORD=password) == "1"
 
 
 def test_down_keeps_and_destroy_removes(project: Project) -> None:
