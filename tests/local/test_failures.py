@@ -19,7 +19,9 @@ def _independents_are_up(project: Project) -> None:
     ("options", "message", "line"),
     [
         pytest.param({"trouble": "exit"}, "exited with code 3", "first page", marks=pytest.mark.slow),
-        ({"trouble": "never"}, "not ready within 1.5 s", "counts to infinity first"),
+        pytest.param(
+            {"trouble": "never"}, "not ready within 1.5 s", "counts to infinity first", marks=pytest.mark.slow
+        ),
         ({"bad_job": "prepare"}, "ledger: prepare ended with exit code 7", "the ink is dry"),
     ],
 )

@@ -93,6 +93,7 @@ class TestCtrlC:
         assert not list((store / "pip").glob("*"))
         _converges(project)
 
+    @pytest.mark.slow
     def test_twice_in_a_row(self, project: Project) -> None:
         project.flavour("shop", "depot", ledger={"delay": 1.2})
         running = project.millpond("up", "--yes")
