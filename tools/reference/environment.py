@@ -34,6 +34,7 @@ STEPS = {
 
 SERVICES = {
     "MILLPOND_SUPERVISED": "`SERVICE@RUN`, in every process of a platform, so that none is lost",
+    "MILLPOND_COMPONENT": "The name that the flavour gives to model serving",
     "MILLPOND_RUN_DIR": "The supervisor's folder, for model serving",
     "MILLPOND_SERVING_DATA": "Where model serving keeps its deployments",
     "MILLPOND_SERVING_PORTS": "The range of ports for model servers, FIRST-LAST",
