@@ -5,7 +5,15 @@ from __future__ import annotations
 import pytest
 
 from millpond.gateway.access import host_of
-from millpond.gateway.routes import Route, RouteError, RouteTable, Upstream, parse_owner, parse_routes
+from millpond.gateway.routes import (
+    HostTakenError,
+    Route,
+    RouteError,
+    RouteTable,
+    Upstream,
+    parse_owner,
+    parse_routes,
+)
 
 GOOD = {"host": "mlflow", "upstreams": [{"address": "127.0.0.1:5000"}]}
 
@@ -116,3 +124,17 @@ def test_the_longest_prefix_of_whole_segments_wins() -> None:
 )
 def test_only_names_of_ours_are_hosts(authority: str, host: str | None) -> None:
     assert host_of(authority) == host
+
+
+def test_owners_share_an_open_host_by_different_paths() -> None:
+    def routes(*paths: str, sign_in: bool = False) -> tuple[Route, ...]:
+        upstream = {"address": "127.0.0.1:5000", "weight": 100}
+        one = {"host": "serving", "upstreams": [upstream], "sign_in": sign_in, "paths": list(paths) or None}
+        return parse_routes({"routes": [one]})
+
+    table = RouteTable().replace("first", routes("/v2/models/a")).replace("second", routes("/v2/models/b"))
+    found = [table.find("serving", path) for path in ("/v2/models/a/infer", "/v2/models/b", "/v2/models/c")]
+    assert [route is not None for route in found] == [True, True, False]
+    for refused in (routes("/v2/models/a"), routes(), routes("/v2/models/c", sign_in=True)):
+        with pytest.raises(HostTakenError, match="already first's"):
+            table.replace("third", refused)

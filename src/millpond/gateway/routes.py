@@ -263,22 +263,21 @@ class RouteTable:
     def replace(self, owner: str, routes: Iterable[Route]) -> RouteTable:
         """The table with one owner's routes exchanged.
 
+        An open host may be shared: its owners then have different paths of it, and none has all of it.
+
         Raises:
-            RouteError: a host is another owner's, a path of a host is there twice, or a host would be
-                both open and behind the sign-in.
+            RouteError: a host or path is another owner's, a path of a host is there twice, or a host would
+                be both open and behind the sign-in.
         """
         wanted = tuple(routes)
-        owner_of = {
-            route.host: other for other, theirs in self.owners.items() if other != owner for route in theirs
-        }
+        others = [
+            (other, route) for other, theirs in self.owners.items() if other != owner for route in theirs
+        ]
         seen: set[tuple[str, str]] = set()
         open_hosts: dict[str, bool] = {}
         for route in wanted:
-            if route.host in owner_of:
-                raise HostTakenError(
-                    f"the host {route.host} is already {owner_of[route.host]}'s, so {owner} cannot have it",
-                    hint=f"rename one of them, or remove {owner_of[route.host]}",
-                )
+            for other, theirs in others:
+                _refuse_conflict(owner, route, other, theirs)
             for path in route.paths or ("/",):
                 if (route.host, path) in seen:
                     raise RouteError(f"{owner} routes {path} of the host {route.host} twice")
@@ -321,3 +320,17 @@ class RouteTable:
             owner: [route.as_dict(secrets=secrets) for route in routes]
             for owner, routes in self.owners.items()
         }
+
+
+def _refuse_conflict(owner: str, route: Route, other: str, theirs: Route) -> None:
+    if route.host != theirs.host:
+        return
+    shareable = bool(route.paths and theirs.paths) and not (route.sign_in or theirs.sign_in)
+    twice = sorted(set(route.paths) & set(theirs.paths))
+    if shareable and not twice:
+        return
+    what = f"the path {twice[0]} of the host {route.host}" if shareable else f"the host {route.host}"
+    raise HostTakenError(
+        f"{what} is already {other}'s, so {owner} cannot have it",
+        hint=f"rename one of them, or remove {other}",
+    )
