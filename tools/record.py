@@ -161,7 +161,19 @@ def picture(frames: list[Frame]) -> str:
             f".k{number}{{opacity:0;animation:k{number} {whole:.2f}s step-end infinite}}"
         )
         inner = re.sub(r"^.*?<svg[^>]*>|</svg>\s*$", "", drawn[number], flags=re.DOTALL)
+        # A picture fetches nothing: the reader's own monospaced font will do.
+        inner = re.sub(r"<!--.*?-->|@font-face \{.*?\}", "", inner, flags=re.DOTALL)
+        # No line is longer than the terminal is wide, so none has to be cut.
+        inner = re.sub(
+            r'<clipPath id="f\d+-line-\d+">.*?</clipPath>\s*| clip-path="url\(#f\d+-line-\d+\)"',
+            "",
+            inner,
+            flags=re.DOTALL,
+        )
         groups.append(f'<g class="k{number}">{inner}</g>')
+    # Who wants no motion sees how it ends.
+    still = "".join(f".k{number}{{animation:none}}" for number in range(len(frames)))
+    style.append(f"@media (prefers-reduced-motion:reduce){{{still}.k{len(frames) - 1}{{opacity:1}}}}")
     box = re.search(r'viewBox="([^"]+)"', drawn[0])
     assert box is not None
     return (
