@@ -9,8 +9,6 @@ from __future__ import annotations
 import base64
 import json
 import time
-import urllib.error
-import urllib.request
 from typing import Any
 
 from millpond.model.component import SignIn
@@ -64,6 +62,10 @@ def put_routes(platform: Platform, realiser: Realiser, node: str) -> None:
     name = next(name for name, found in provision.items() if found.interface == "gateway")
     scope = Scope(platform, platform.nodes[node])
     api, token = (realiser.text(scope.value(provision[name].properties[key])) for key in ("api", "token"))
+    # Asked for here, as a `plan` with nothing to do should not wait for an HTTP client.
+    import urllib.error
+    import urllib.request
+
     request = urllib.request.Request(
         f"{api}/routes/{OWNER}",
         data=json.dumps({"routes": routes(platform, realiser)}).encode(),

@@ -6,19 +6,22 @@ import shutil
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from millpond.catalogue import Catalogue
 from millpond.model.errors import MillpondError, did_you_mean
 from millpond.model.plan import Plan
 from millpond.model.platform import USER, Platform
 from millpond.targets.local import routes
-from millpond.targets.local.apply import Applier, Listener
 from millpond.targets.local.blueprint import Blueprint
 from millpond.targets.local.house import House
 from millpond.targets.local.installs import Install, InstallStore
 from millpond.targets.local.supervisor import client
 from millpond.targets.local.supervisor.spec import ServiceStatus
 from millpond.targets.local.workspace import Workspace
+
+if TYPE_CHECKING:
+    from millpond.targets.local.apply import Listener
 
 
 @dataclass(frozen=True)
@@ -96,6 +99,9 @@ class LocalTarget:
             if plan.empty:
                 return plan
             self.house.state.save()
+            # Where there is nothing to do, what does it need not be loaded.
+            from millpond.targets.local.apply import Applier
+
             await Applier(self.house, InstallStore(offline=offline), listener).apply(plan)
             return plan
 
