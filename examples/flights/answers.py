@@ -6,9 +6,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-import tracking
-
 from millpond.lake.reference import ModelReference
+from millpond.pipelines import tracking
 from millpond.serving.client import ServingClient
 
 REQUESTS = {
@@ -41,7 +40,7 @@ def report(
     url = f"{deployment['url']}/v2/models/{deployment['name']}"
     links = {
         "run": tracking.run_link(trained),
-        "model": tracking.link(f"models/{model.name}/versions/{model.version}"),
+        "model": tracking.model_link(model),
         "deployment": url,
     }
     results = {
@@ -53,7 +52,7 @@ def report(
         "links": links,
     }
     named = {
-        "This model, at the gate": metrics,
+        "This run's model, at the gate": metrics,
         "As late as it left": baselines["departure"],
         "The same trees at booking": baselines["at_booking"],
         "Always the mean": baselines["mean"],

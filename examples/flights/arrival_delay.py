@@ -1,7 +1,8 @@
-"""The model, and what it takes: this module is stored with every version, so a server loads what was trained.
+"""The model, and what it takes: stored with every version, so that a server loads what was trained.
 
-The model is told how late the plane left the gate and learns what the way adds or makes up. Trees alone would have
-to learn "arrives as late as it left" as a staircase, which is worse than adding the two numbers.
+The prediction is made as the plane leaves the gate: the model is told how late that is, and learns what the
+way adds or makes up. Trees alone would have to learn "arrives as late as it left" as a staircase, which is
+worse than adding the two numbers.
 """
 
 from __future__ import annotations
@@ -18,24 +19,15 @@ from sklearn.utils.validation import check_is_fitted
 TARGET = "arr_delay"
 DEPARTURE = "dep_delay"
 CATEGORIES = ["carrier", "origin", "dest"]
-# The month is left out on purpose: the months to come are never among those to learn from, and with it the trees
-# learn "September was on time" for October. The season is in the temperature.
+# The month is left out on purpose: the months to come are never among those to learn from, and with
+# it the trees learn "September was on time" for October. The season is in the temperature.
 REQUIRED = [*CATEGORIES, DEPARTURE, "weekday", "hour", "distance"]
-OPTIONAL = [
-    "scheduled_minutes",
-    "seats",
-    "plane_age",
-    "temp",
-    "dewp",
-    "humid",
-    "wind_dir",
-    "wind_speed",
-    "precip",
-    "pressure",
-    "visib",
-]
+PLANE = ["seats", "plane_age"]
+WEATHER = ["temp", "dewp", "humid", "wind_dir", "wind_speed", "precip", "pressure", "visib"]
+OPTIONAL = ["scheduled_minutes", *PLANE, *WEATHER]
 FEATURES = [*REQUIRED, *OPTIONAL]
-AT_BOOKING = [name for name in FEATURES if name != DEPARTURE]
+# Neither the delay, nor the plane, nor the weather of the hour is known when a ticket is bought.
+AT_BOOKING = [name for name in FEATURES if name not in (DEPARTURE, *PLANE, *WEATHER)]
 
 
 class Columns(TransformerMixin, BaseEstimator):
@@ -57,7 +49,7 @@ class Columns(TransformerMixin, BaseEstimator):
 
 
 class DelayOnTheWay(RegressorMixin, BaseEstimator):
-    """Arrival delay = departure delay + what `regressor` says that the way adds (or, below zero, makes up)."""
+    """Departure delay, plus what `regressor` says that the way adds (or, below zero, makes up)."""
 
     def __init__(self, regressor: BaseEstimator) -> None:
         self.regressor = regressor
@@ -84,7 +76,7 @@ def build(seed: int, trees: int, leaf: int, rate: float) -> Pipeline:
 
 
 def build_at_booking(seed: int, trees: int, leaf: int, rate: float) -> Pipeline:
-    """The same trees without the departure delay: what can be known long before."""
+    """The same trees on the timetable alone: all that is known long before the day."""
     return Pipeline(
         [("columns", Columns(AT_BOOKING)), ("delay", _boosted(AT_BOOKING, seed, trees, leaf, rate))]
     )
@@ -92,7 +84,7 @@ def build_at_booking(seed: int, trees: int, leaf: int, rate: float) -> Pipeline:
 
 def _boosted(columns: list[str], seed: int, trees: int, leaf: int, rate: float) -> Pipeline:
     numbers = [name for name in columns if name not in CATEGORIES]
-    # A carrier or airport that was not there to learn from counts as missing, which trees know how to send on.
+    # A carrier or airport that was not there to learn from counts as missing, which trees can handle.
     codes = OrdinalEncoder(
         handle_unknown="use_encoded_value", unknown_value=np.nan, encoded_missing_value=np.nan
     )

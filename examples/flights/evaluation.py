@@ -33,10 +33,12 @@ def evaluate(model: ModelReference, judge: pd.DataFrame, seed: int, context: Ste
         "error-by-hour-and-carrier": error_by_hour_and_carrier(judge, predicted),
         "permutation-importance": ranked(ranking),
     }
-    with mlflow.start_run(run_id=model.run_id):
-        for name, figure in figures.items():
-            mlflow.log_figure(figure, f"plots/{name}.png")
-        mlflow.log_dict(ranking, "permutation-importance.json")
+    # By the client, not as the active run: the run belongs to `train`, which is over, and the process may
+    # have another pipeline's experiment set.
+    client = mlflow.MlflowClient()
+    for name, figure in figures.items():
+        client.log_figure(model.run_id, figure, f"plots/{name}.png")
+    client.log_dict(model.run_id, ranking, "permutation-importance.json")
     return ranking
 
 

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import pandas as pd
-from arrival_delay import CATEGORIES, FEATURES, TARGET
+from arrival_delay import CATEGORIES, FEATURES, TARGET, WEATHER
 
 from millpond.model.errors import MillpondError
 
-WEATHER = ["temp", "dewp", "humid", "wind_dir", "wind_speed", "precip", "pressure", "visib"]
 FLOWN_ON = "flown_on"
 
 
@@ -16,11 +15,12 @@ def join(
 ) -> pd.DataFrame:
     """Flights that arrived, with the weather of their hour, their plane, and their time by the timetable.
 
-    Only what is known at the gate comes along. When a flight took off, landed, and how long it was in the air
-    (`dep_time`, `arr_time`, `air_time`) say how late it arrives, so they stay behind. `dep_delay` is known: the
-    prediction is made as the plane leaves the gate.
+    Only what is known at the gate comes along. How late the plane leaves (`dep_delay`) is known: that is
+    when the prediction is made. When it landed and how long it was in the air (`arr_time`, `air_time`)
+    would tell how late it arrives, so they stay behind.
 
-    The weather is joined by the instant, not by the clock: on the night that the clocks go back, an hour comes twice.
+    The weather is that of the scheduled hour, joined by the instant, not by the clock: on the night that
+    the clocks go back, an hour comes twice.
     """
     arrived = flights[flights[TARGET].notna()]
     joined = (
@@ -51,14 +51,13 @@ def join(
     table = joined[[FLOWN_ON, *FEATURES, TARGET]].copy()
     numbers = [name for name in (*FEATURES, TARGET) if name not in CATEGORIES]
     table[numbers] = table[numbers].astype("float64")
-    print(
-        f"{len(table):,} of {len(flights):,} flights arrived; {table['temp'].isna().mean():.1%} without weather"
-    )
+    without = table["temp"].isna().mean()
+    print(f"{len(table):,} of {len(flights):,} flights arrived; {without:.1%} without weather")
     return table
 
 
 def split(joined: pd.DataFrame, months: int) -> dict[str, pd.DataFrame]:
-    """The last `months` to be judged on, all before them to learn from: the future is not in the training set.
+    """The last `months` to be judged on, all before them to learn from: the future is not learnt.
 
     Raises:
         MillpondError: nothing is left to learn from.
@@ -71,9 +70,8 @@ def split(joined: pd.DataFrame, months: int) -> dict[str, pd.DataFrame]:
             f"the flights up to {last:%Y-%m-%d} are all in the {months} months to be judged on",
             hint="give a later date, or fewer test_months",
         )
-    print(
-        f"{before.sum():,} flights before {first_judged:%Y-%m-%d} to learn from, {(~before).sum():,} to be judged on"
-    )
+    learn, judge = before.sum(), (~before).sum()
+    print(f"{learn:,} flights before {first_judged:%Y-%m-%d} to learn from, {judge:,} to be judged on")
     return {
         "learn": joined[before].reset_index(drop=True),
         "judge": joined[~before].reset_index(drop=True),

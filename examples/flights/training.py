@@ -1,4 +1,4 @@
-"""Train the trees, judge them against simpler answers, show where they err; all of it tracked in MLflow."""
+"""Train the trees, judge them against simpler answers, register and promote them in MLflow."""
 
 from __future__ import annotations
 
@@ -10,16 +10,20 @@ import arrival_delay
 import mlflow
 import numpy as np
 import pandas as pd
-import tracking
 from arrival_delay import CATEGORIES, DEPARTURE, FEATURES, REQUIRED, TARGET
+from mlflow.entities.model_registry import ModelVersion
+from mlflow.exceptions import MlflowException
 from mlflow.models import ModelSignature
 from mlflow.types import ColSpec, Schema, TensorSpec
+from prepare import FLOWN_ON
 from sklearn.metrics import mean_absolute_error, r2_score, root_mean_squared_error
 
 from millpond.lake.reference import ModelReference
+from millpond.pipelines import tracking
 from millpond.pipelines.context import StepContext
 
 EXPERIMENT = "flights"
+CHAMPION = "champion"
 SIGNATURE = ModelSignature(
     inputs=Schema(
         [
@@ -29,9 +33,9 @@ SIGNATURE = ModelSignature(
     ),
     outputs=Schema([TensorSpec(np.dtype("float64"), (-1,))]),
 )
-# skops, not cloudpickle: a skops file is data that is checked against a list of types when it is read, a pickle is a
-# program. These are the types beyond scikit-learn's public ones that the model consists of; two are our own, and
-# travel with it as code.
+# skops, not cloudpickle: a skops file is data that is checked against a list of types when it is read, a
+# pickle is a program. These are the types beyond scikit-learn's public ones that the model consists of;
+# two are our own, and travel with it as code.
 TRUSTED = [
     "arrival_delay.Columns",
     "arrival_delay.DelayOnTheWay",
@@ -73,7 +77,7 @@ def train(
     print(", ".join(f"{name} {value:.4f}" for name, value in metrics.items()))
     context.progress(0.6, "logging to MLflow")
     mlflow.set_experiment(EXPERIMENT)
-    with mlflow.start_run(run_name=f"trees {date}", tags={**tracking.tags(context), "date": str(date)}):
+    with mlflow.start_run(run_name=f"trees {date}", tags={"date": str(date)}):
         mlflow.log_params(
             {"date": date, "seed": seed, "trees": trees, "min_samples_leaf": leaf, "learning_rate": rate}
         )
@@ -81,8 +85,7 @@ def train(
             {"flights_learn": len(learn), "flights_judge": len(judge), "features": ",".join(FEATURES)}
         )
         mlflow.log_metrics(metrics)
-        tracking.log_inputs(context)
-        tracking.log_environment()
+        tracking.log_origin(context)
         info = mlflow.sklearn.log_model(
             model,
             name="model",
@@ -101,8 +104,8 @@ def baselines(
 ) -> dict[str, dict[str, float]]:
     """What simpler answers reach on the same later flights, so that the model's figures mean something.
 
-    `mean`: always the same delay. `departure`: as late as it left, less what flights make up on average. `at_booking`:
-    the same trees without the departure delay, which is all that can be said the day before.
+    `mean`: always the same delay. `departure`: as late as it left, less what flights make up on average.
+    `at_booking`: the same trees on the timetable alone, which is all that can be said long before.
     """
     actual = judge[TARGET]
     on_the_way = (learn[TARGET] - learn[DEPARTURE]).mean()
@@ -119,38 +122,55 @@ def baselines(
 
 def register(
     model: ModelReference,
-    metrics: dict[str, float],
     baselines: dict[str, dict[str, float]],
     judge: pd.DataFrame,
     date: dt.date,
     name: str,
 ) -> ModelReference:
-    """Add a version of `name`, and make it the champion unless the present champion is better.
-
-    Both are judged on the same later flights; at equal error the new one wins. A champion trained for a later date
-    stays, for it may have learnt from the very flights that it would be judged on.
-
-    Returns:
-        The champion, which is what gets deployed.
-    """
+    """Add a version of `name`; from its tag `judged_from` on, it has seen no flight."""
     client = mlflow.MlflowClient()
     for baseline, found in baselines.items():
         for metric, value in found.items():
             client.log_metric(model.run_id, f"baseline_{baseline}_{metric}", value)
-    champion = tracking.champion(name)
-    new = tracking.register(model, name, {"date": str(date)})
+    return tracking.register(model, name, {"date": str(date), "judged_from": _first_day(judge)})
+
+
+def promote(model: ModelReference, metrics: dict[str, float], judge: pd.DataFrame) -> ModelReference:
+    """Make a version the champion unless the present champion is better, and return the champion.
+
+    Both are judged on the same later flights; at equal error the new one wins. A champion that has learnt
+    from some of these flights cannot be judged on them and stays: the new version is a back-fill.
+    """
+    client = mlflow.MlflowClient()
+    champion = _champion(client, str(model.name))
     if champion is not None:
-        trained_for = champion.tags.get("date", "")
-        if trained_for > str(date):
-            print(f"{new.uri} is a back-fill; version {champion.version}, for {trained_for}, stays champion")
-            return tracking.reference(champion)
-        holder = mlflow.sklearn.load_model(f"models:/{name}/{champion.version}")
+        present = ModelReference(
+            f"models:/{model.name}/{champion.version}", model.name, str(champion.version), champion.run_id
+        )
+        if present.version == model.version:
+            print(f"{model.uri} is champion already")
+            return present
+        if champion.tags.get("judged_from", "") > _first_day(judge):
+            print(f"{present.uri} stays champion: it has learnt from flights that {model.uri} is judged on")
+            return present
+        holder = mlflow.sklearn.load_model(present.uri)
         error = judge_by(judge[TARGET], holder.predict(judge[FEATURES]))["mae"]
         if round(error, 6) < round(metrics["mae"], 6):
-            print(
-                f"version {champion.version} stays champion: {error:.4f} minutes against {metrics['mae']:.4f}"
-            )
-            return tracking.reference(champion)
-    client.set_registered_model_alias(name, tracking.CHAMPION, new.version)
-    print(f"{new.uri} is champion")
-    return new
+            print(f"{present.uri} stays champion: {error:.4f} minutes against {metrics['mae']:.4f}")
+            return present
+    client.set_registered_model_alias(model.name, CHAMPION, model.version)
+    print(f"{model.uri} is champion")
+    return model
+
+
+def _champion(client: mlflow.MlflowClient, name: str) -> ModelVersion | None:
+    try:
+        return client.get_model_version_by_alias(name, CHAMPION)
+    except MlflowException as error:
+        if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
+            return None
+        raise
+
+
+def _first_day(flights: pd.DataFrame) -> str:
+    return f"{flights[FLOWN_ON].min():%Y-%m-%d}"

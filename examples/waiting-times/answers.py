@@ -6,9 +6,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-import tracking
-
 from millpond.lake.reference import ModelReference
+from millpond.pipelines import tracking
 from millpond.serving.client import ServingClient
 
 FOLDER = Path(__file__).parent
@@ -39,7 +38,7 @@ def report(
         "predictions": predictions,
         "model": f"{model.name} version {model.version}",
         "links": {
-            "model": tracking.link(f"models/{model.name}/versions/{model.version}"),
+            "model": tracking.model_link(model),
             "deployment": url,
         },
     }

@@ -1,7 +1,8 @@
 """Get the waiting list: your own CSV, or a synthetic one.
 
-Two steps, because a file on disk can change behind an unchanged path: `source` always runs and says what is to be
-taken, with the file's digest; `ingest` does the work and is skipped as long as that answer stays the same.
+Two steps, because a file on disk can change behind an unchanged path: `source` always runs and says what
+is to be taken, with the file's digest; `ingest` does the work and is skipped as long as that answer stays
+the same.
 """
 
 from __future__ import annotations

@@ -16,8 +16,8 @@ SELECTED = [TARGET, *FEATURES]
 def select_features(raw: Path) -> pd.DataFrame:
     """The waiting time and the four columns that the model knows it by, untouched.
 
-    Accepts what the list's publishers and spreadsheets write: `;` or `,` between values, UTF-8 or Windows-1252, and
-    a decimal comma.
+    Accepts what the list's publishers and spreadsheets write: `;` or `,` between values, UTF-8 or
+    Windows-1252, and a decimal comma.
 
     Raises:
         MillpondError: a column is missing.

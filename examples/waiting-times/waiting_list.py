@@ -1,12 +1,12 @@
 """A synthetic waiting list with the shape of the Dutch healthcare authority's open data.
 
-The real set ("Wachttijden medisch-specialistische zorg") names its rows, columns and oddities, but its licence is
-not stated with it, so this module makes one of the same shape: 200,433 rows, 21 columns, fortnightly snapshots over
-a year, and the same gaps and outliers. Everything in it is invented, the institutions above all: a number here says
-nothing about any hospital. Only the names of towns, regions, specialisms and treatments are real words.
+The real set ("Wachttijden medisch-specialistische zorg") has its licence not stated with it, so this module
+makes one of the same shape: 200,433 rows, 21 columns, fortnightly snapshots over a year, and the same gaps
+and outliers. Everything in it is invented, the institutions above all: a number here says nothing about any
+hospital. Only the names of towns, regions, specialisms and treatments are real words.
 
-The same date and seed give the same bytes: every choice comes from one NumPy generator, in a fixed order, and the
-waiting times are whole days.
+The same date and seed give the same bytes: every choice comes from seeded NumPy generators, in a fixed
+order, and the waiting times are whole days.
 """
 
 from __future__ import annotations
@@ -290,21 +290,59 @@ TOWNS: dict[str, list[tuple[str, int]]] = {
     ],
 }
 
-_NAMES = (
-    "De Linde,Het Meerhof,Waterland,De Eik,Zonnestein,De Wilgen,Hoogveld,Lindenhof,De Brink,Nieuwland,Duinzicht,"
-    "De Horst,Sparrenburg,Het Anker,Rozenhage,De Populier,Beekdal,Molenwijk,De Kade,Oosterhof,Lentehof,Vrijburg,"
-    "De Klaver,Kastanjehof,Zuiderpark,Het Baken,Merelhof,Waterlinie,De Vesting,Parkzicht,Bergzicht,De Akker"
-).split(",")
-_STREETS = "Stationsweg,Parklaan,Molenstraat,Dokterspad,Singel,Kerkstraat,Beatrixlaan,Zorgboulevard,Industrieweg,Dreef".split(
-    ","
-)
+_NAMES = [
+    "De Linde",
+    "Het Meerhof",
+    "Waterland",
+    "De Eik",
+    "Zonnestein",
+    "De Wilgen",
+    "Hoogveld",
+    "Lindenhof",
+    "De Brink",
+    "Nieuwland",
+    "Duinzicht",
+    "De Horst",
+    "Sparrenburg",
+    "Het Anker",
+    "Rozenhage",
+    "De Populier",
+    "Beekdal",
+    "Molenwijk",
+    "De Kade",
+    "Oosterhof",
+    "Lentehof",
+    "Vrijburg",
+    "De Klaver",
+    "Kastanjehof",
+    "Zuiderpark",
+    "Het Baken",
+    "Merelhof",
+    "Waterlinie",
+    "De Vesting",
+    "Parkzicht",
+    "Bergzicht",
+    "De Akker",
+]
+_STREETS = [
+    "Stationsweg",
+    "Parklaan",
+    "Molenstraat",
+    "Dokterspad",
+    "Singel",
+    "Kerkstraat",
+    "Beatrixlaan",
+    "Zorgboulevard",
+    "Industrieweg",
+    "Dreef",
+]
 _WEEKDAYS = ["maandag", "dinsdag", "woensdag", "donderdag", "vrijdag", "zaterdag", "zondag"]
 _HEARTLIFE = "Heartlife Klinieken"
 
-# Spread of the logarithm of the waiting time. What the four features of the model can see, against what they cannot
-# (the description, the place, chance), is what puts a tree's R2 near the 0.35 that the real list allows.
 _WORLD = 2021
-"""Seeds what the model can see, which no date and no seed of a list changes: so R2 is a property of the set."""
+"""Seeds what the model can see, which neither date nor seed changes: so R2 is a property of the set."""
+# Spread of the logarithm of the waiting time. What the model's four features can see, against what they
+# cannot (the description, the place, chance), puts a tree's R2 near the 0.35 that the real list allows.
 _SEEN = {"specialism": 0.42, "specialism_and_type": 0.26, "region": 0.20}
 _UNSEEN = {"description": 0.32, "place": 0.42, "offer": 0.52, "snapshot": 0.20}
 _TYPICAL_DAYS = {VISIT: 32.0, TREATMENT: 62.0, DIAGNOSTICS: 17.0}
@@ -323,7 +361,7 @@ def descriptions() -> pd.DataFrame:
 
 
 def snapshot_days(date: dt.date) -> list[dt.date]:
-    """The last 26 Tuesdays of even weeks up to `date`, oldest first: the days on which the list is drawn up."""
+    """The last 26 Tuesdays of even weeks up to `date`, oldest first: when the list is drawn up."""
     day = date - dt.timedelta(days=(date.weekday() - 1) % 7)
     days: list[dt.date] = []
     while len(days) < SNAPSHOTS:
@@ -337,8 +375,8 @@ def generate(date: dt.date, seed: int) -> pd.DataFrame:
     """The waiting list as it stood on `date`: 200,433 rows in the real list's 21 columns.
 
     Args:
-        date: No snapshot is later than this day. It also seeds the numbers, so every day has its own list, of the
-            same institutions.
+        date: No snapshot is later than this day. It also seeds the numbers, so every day has its own
+            list, of the same institutions.
         seed: Another seed is another list of the same shape.
     """
     care = descriptions()
