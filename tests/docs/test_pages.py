@@ -63,10 +63,13 @@ def test_the_map_names_every_package() -> None:
 
 @pytest.mark.parametrize("name", WRITTEN)
 def test_what_is_named_exists(name: str) -> None:
-    """A path in code that begins in a folder of the project is there."""
-    for path in re.findall(
-        r"`((?:src|tests|tools|docs|benchmarks|examples|requirements)/[\w./-]*)`", page(name).prose
-    ):
+    """A path that begins in a folder of the project, in code or in a shell example, is there."""
+    found = page(name)
+    folders = "src|tests|tools|docs|benchmarks|examples|requirements"
+    named = re.findall(rf"`((?:{folders})/[\w./-]*)`", found.prose)
+    for block in found.blocks_of("sh"):
+        named += re.findall(rf"(?:^|[\s@])((?:{folders})/[\w./-]*)", block.text)
+    for path in named:
         # What a reader is to name stands in capitals.
         if not re.search(r"\b[A-Z]{2,}|_[A-Z]{2,}", path):
             assert (ROOT / path).exists(), f"{name}: {path}"
