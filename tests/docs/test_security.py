@@ -14,8 +14,6 @@ pytestmark = pytest.mark.slow
 
 LISTENING = "0A"
 LOOPBACK = {"0100007F", "00000000000000000000000001000000", "0000000000000000FFFF00000100007F"}
-KNOWN = {"dask/worker"}
-"""What SECURITY.md names as an exception."""
 
 
 def processes(project: Path) -> dict[int, str]:
@@ -66,7 +64,7 @@ def test_every_port_listens_on_the_loopback_address(starter: Starter) -> None:
         "serving",
     }
     heard = [(service, listening(pid)) for pid, service in found.items()]
-    assert {service for service, addresses in heard if addresses - LOOPBACK} <= KNOWN
+    assert {service for service, addresses in heard if addresses - LOOPBACK} == set()
     assert any(addresses for _, addresses in heard)
 
 
