@@ -60,3 +60,10 @@ def test_addresses_go_through_the_gateway(project: Project) -> None:
     assert target.url("ledger") == f"http://ledger.localhost:{public}/"
     assert target.url("gate") == f"http://localhost:{public}/"
     assert project.flavour("ledger").target().url("ledger") == f"http://127.0.0.1:{project.port('ledger')}/"
+
+
+def test_the_gateway_is_told_without_the_machines_proxy(project: Project) -> None:
+    nowhere = "http://127.0.0.1:9"
+    done = project.flavour("gate", "ledger").run("up", "--yes", http_proxy=nowhere, HTTP_PROXY=nowhere)
+    assert done.returncode == 0, done.stderr
+    assert _routes(project) == {"ledger": _address(project, "ledger")}

@@ -111,3 +111,11 @@ def test_a_probe_never_connects_to_itself(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr(socket.socket, "bind", bind)
     with pytest.raises(ConnectionRefusedError, match=f"nothing listens on 127.0.0.1:{port}"):
         asyncio.run(connect("127.0.0.1", port))
+
+
+def test_a_child_asks_no_proxy_for_this_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:9")
+    monkeypatch.setenv("no_proxy", "example.org")
+    code = "import os; print(os.environ['NO_PROXY'], os.environ['no_proxy'] == os.environ['NO_PROXY'])"
+    done = asyncio.run(run_job(job(tmp_path, code)))
+    assert done.lines == ["example.org,localhost,.localhost,127.0.0.1,::1 True"]

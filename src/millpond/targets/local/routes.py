@@ -72,10 +72,12 @@ def put_routes(platform: Platform, realiser: Realiser, node: str) -> None:
         headers={"Authorization": f"Bearer {token}", "Content-Type": "application/json"},
         method="PUT",
     )
+    # The loopback address is not reached through a proxy, whatever the environment says.
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     deadline = time.monotonic() + 15
     while True:
         try:
-            with urllib.request.urlopen(request, timeout=30):
+            with opener.open(request, timeout=30):
                 return
         except urllib.error.HTTPError as error:
             reason = error.read(2000).decode(errors="replace").strip()

@@ -31,6 +31,9 @@ INHERITED = (
 )  # fmt: skip
 """What a child takes over from the process that starts it; everything else it is given."""
 
+PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy")
+OWN_ADDRESSES = ("localhost", ".localhost", "127.0.0.1", "::1")
+
 QUIET = {
     "DO_NOT_TRACK": "1",
     "MLFLOW_DISABLE_TELEMETRY": "true",
@@ -132,9 +135,26 @@ def child_env(given: Mapping[str, str], who: Identity | None, cwd: Path) -> dict
         env.pop("TMPDIR", None)
         home = who.home if Path(who.home).is_dir() else str(cwd)
         env.update(USER=who.name, LOGNAME=who.name, HOME=home)
+    env.update(around_proxy(env))
     env.update(given)
     env.pop("PYTHONDONTWRITEBYTECODE", None)  # compiled again at each start otherwise: seconds
     return env
+
+
+def around_proxy(env: Mapping[str, str]) -> dict[str, str]:
+    """What keeps clients in this environment from asking a proxy for this machine; often nothing.
+
+    >>> around_proxy({"https_proxy": "http://proxy:3128", "no_proxy": "example.org"})["NO_PROXY"]
+    'example.org,localhost,.localhost,127.0.0.1,::1'
+    >>> around_proxy({"PATH": "/bin"})
+    {}
+    """
+    if not any(env.get(name) for name in PROXIES):
+        return {}
+    given = env.get("no_proxy") or env.get("NO_PROXY") or ""
+    known = [name.strip() for name in given.split(",") if name.strip()]
+    value = ",".join([*known, *(name for name in OWN_ADDRESSES if name not in known)])
+    return {"NO_PROXY": value, "no_proxy": value}
 
 
 def options(
