@@ -147,7 +147,14 @@ def test_all_mistakes_are_in_the_json_form() -> None:
 @pytest.mark.parametrize(
     ("text", "message", "hint"),
     [
-        ("", "f.yaml:1:1: the file must be a mapping (key: value), not None", None),
+        ("", "f.yaml:1:1: the file is empty", None),
+        ("hello", "f.yaml:1:1: the file must be a mapping (key: value), not 'hello'", None),
+        (
+            "components:\n\tmlflow:\n",
+            "f.yaml:2:1: not YAML: found character that cannot start any token",
+            "indent with spaces: YAML takes no tabs",
+        ),
+        ("components: [mlflow, mlflow]", "f.yaml:1:1: mlflow stands twice under components", None),
         (
             "target: locl",
             "f.yaml:1:9: target must be 'local' or 'kubernetes', not 'locl'",

@@ -105,7 +105,10 @@ def read(text: str, source: str) -> Document:
             # Something is open at the end of the file; where it was opened says more.
             mark = error.context_mark
         place = Place(source, mark.line + 1, mark.column + 1) if mark else Place(source, 1, 1)
-        raise DocumentError(place, f"not YAML: {error.problem or error.context}") from None
+        line = text.splitlines()[mark.line] if mark and mark.line < len(text.splitlines()) else ""
+        tab = "\t" in line[: len(line) - len(line.lstrip())]
+        hint = "indent with spaces: YAML takes no tabs" if tab else None
+        raise DocumentError(place, f"not YAML: {error.problem or error.context}", hint=hint) from None
     except yaml.YAMLError as error:
         raise DocumentError(Place(source, 1, 1), f"not YAML: {error}") from None
     return Document(source, data, builder.keys, builder.values)
@@ -287,6 +290,8 @@ def _mistake(document: Document, model: type[BaseModel], at: Path, item: Any) ->
         )
     if kind == "value_error":
         return DocumentError(document.place(known), _at(known, str(item["ctx"]["error"]), ": "))
+    if kind in _KINDS and not known and item.get("input") is None:
+        return document.error(known, "the file is empty")
     if kind in _KINDS:
         return document.error(known, _at(known, f"must be {_KINDS[kind]}{_shown(item)}"))
     hint: str | None = None

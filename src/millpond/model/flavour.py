@@ -70,6 +70,8 @@ class Flavour(BaseModel):
         if isinstance(components, list):
             if not all(isinstance(name, str) for name in components):
                 raise ValueError("components is a list of names, or a mapping of names to options")
+            if twice := next((name for name in components if components.count(name) > 1), None):
+                raise ValueError(f"{twice} stands twice under components")
             components = {name: {} for name in components}
         if isinstance(components, dict):
             components = {name: {} if value is None else value for name, value in components.items()}
