@@ -156,7 +156,7 @@ class ServingClient:
                 if condition(found, "Ready") == "True":
                     return found
             if time.monotonic() > deadline:
-                raise ServingError(f"deployment {name} is not ready after {wait:g} seconds")
+                raise ServingError(f"deployment {name} is not ready after {wait:g} seconds{_blocked(status)}")
             time.sleep(0.1)
             found = self.get(name, namespace)
 
@@ -230,3 +230,17 @@ def _refusal(status: int, body: bytes) -> ServingError:
     except (ValueError, KeyError, TypeError, AttributeError):
         text = body.decode(errors="replace").strip()[:200]
         return ServingError(f"answer {status}: {text}" if text else f"answer {status}", status=status)
+
+
+def _blocked(status: Mapping[str, Any]) -> str:
+    """Why a deployment waits, as far as its conditions tell.
+
+    >>> _blocked({"conditions": [{"type": "IngressReady", "status": "False", "message": "no route"}]})
+    ': no route'
+    """
+    reasons = [
+        str(found["message"])
+        for found in status.get("conditions") or []
+        if found.get("status") == "False" and found.get("message")
+    ]
+    return "".join(f": {reason}" for reason in dict.fromkeys(reasons))
