@@ -80,7 +80,7 @@ def show(session: Session, id: str, step: str | None) -> None:  # noqa: A002 - w
         out(line)
     show_results(record.results)
     for name, found in record.steps.items():
-        if found.error:
+        if found.error and found.status != "skipped":
             tell_step_error(name, found.error)
     logged = [name for name, found in record.steps.items() if found.log]
     if logged:
@@ -100,7 +100,7 @@ def _head(record: RunRecord) -> None:
         ("took", seconds_text(record.seconds) if record.seconds is not None else ""),
         ("parameters", parameters),
         ("code", commit or record.code[:12]),
-        ("environment", str(record.environment.get("key", record.environment.get("lock", "")))[:24]),
+        ("environment", str(record.environment.get("key", record.environment.get("lock", "")))[:32]),
     ]
     for line in columns([fact for fact in facts if fact[1]], paints={0: strong}):
         out(line)
