@@ -392,8 +392,11 @@ def generate(date: dt.date, seed: int) -> pd.DataFrame:
 def write(table: pd.DataFrame, path: Path) -> Path:
     """Write the list as a `;`-separated UTF-8 file without an index column."""
     arrow = pa.table({name: _arrow_column(table[name]) for name in table.columns})
-    options = pyarrow.csv.WriteOptions(delimiter=SEPARATOR, quoting_style="needed")
-    pyarrow.csv.write_csv(arrow, path, write_options=options)
+    options = pyarrow.csv.WriteOptions(include_header=False, delimiter=SEPARATOR, quoting_style="needed")
+    with path.open("wb") as file:
+        # Arrow would put every name in quotes.
+        file.write(f"{SEPARATOR.join(table.columns)}\n".encode())
+        pyarrow.csv.write_csv(arrow, file, write_options=options)
     return path
 
 
