@@ -38,8 +38,8 @@ def rows_of(request: str) -> pd.DataFrame:
 
 
 def fitted(learn: pd.DataFrame) -> Pipeline:
-    sample = learn.sample(20_000, random_state=SEED)
-    return arrival_delay.build(SEED, 20, 50, 0.1).fit(sample[FEATURES], sample[TARGET])
+    sample = learn.sample(10_000, random_state=SEED)
+    return arrival_delay.build(SEED, 15, 50, 0.1).fit(sample[FEATURES], sample[TARGET])
 
 
 def join() -> tuple[pd.DataFrame, dict[str, Any]]:
