@@ -113,6 +113,16 @@ def test_expressions_are_checked_when_their_file_is_read(template: str, reason: 
     assert found == reason or (found and reason and reason.endswith(", ") and found.startswith(reason))
 
 
+def test_a_command_holds_no_secret() -> None:
+    catalogue = FakeCatalogue()
+    component = catalogue.component("mill")
+    assert component is not None
+    assert check("--url=${grain.url}", component, catalogue.interfaces, command=True) is None
+    assert check("${grain.key}", component, catalogue.interfaces) is None
+    refused = check("--key=${grain.key}", component, catalogue.interfaces, command=True)
+    assert refused and refused.startswith("${grain.key}: everybody sees a command's arguments")
+
+
 def test_a_provision_may_speak_of_its_asker() -> None:
     catalogue = FakeCatalogue()
     tables = catalogue.component("tables")

@@ -150,7 +150,8 @@ def read_component(folder: Path, interfaces: Mapping[str, Interface]) -> Compone
         if not _is_template(at):
             continue
         grants = str(at[1]) if at[0] == "provides" else ""
-        reason = scope.check(text, component, interfaces, grants=grants)
+        argument = at[-2:-1] == ("command",) and isinstance(at[-1], int)
+        reason = scope.check(text, component, interfaces, grants=grants, command=argument)
         if reason:
             raise found.error(at, reason)
     return component

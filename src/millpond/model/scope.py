@@ -124,7 +124,12 @@ def _default(interface: Interface, name: str, other: Callable[[str], Value]) -> 
 
 
 def check(
-    text: str, component: Component, interfaces: Mapping[str, Interface], *, grants: str = ""
+    text: str,
+    component: Component,
+    interfaces: Mapping[str, Interface],
+    *,
+    grants: str = "",
+    command: bool = False,
 ) -> str | None:
     """Why a template of a component's file is wrong, or None.
 
@@ -133,6 +138,7 @@ def check(
         component: the component whose file it stands in.
         interfaces: all interfaces by name.
         grants: the provision in whose terms it may speak (``${request.…}``, ``${grant.…}``, ``${asker}``).
+        command: whether it is an argument of a command, which must hold no secret.
     """
     try:
         references = expression.parse(text).references
@@ -142,7 +148,15 @@ def check(
         reason = _wrong(reference.path, component, interfaces, grants)
         if reason:
             return f"{reference}: {reason}"
+        if command and _secret(reference.path, component, interfaces):
+            return f"{reference}: everybody sees a command's arguments; give secrets by env, stdin or files"
     return None
+
+
+def _secret(path: tuple[str, ...], component: Component, interfaces: Mapping[str, Interface]) -> bool:
+    if path[0] in component.requires:
+        return interfaces[component.requires[path[0]].interface].properties[path[1]].secret
+    return path[0] in ("secrets", "grant")
 
 
 def check_interface(interface: Interface) -> tuple[tuple[str, ...], str] | None:
