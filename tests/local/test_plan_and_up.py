@@ -34,6 +34,14 @@ def test_the_first_up_brings_everything_and_the_second_nothing(project: Project)
     assert project.data("ledger", "prepared") == "done\n"
 
 
+def test_a_change_that_only_the_environment_tells_is_prepared_for(project: Project) -> None:
+    project.flavour("ledger").up()
+    marker = project.workspace.data("ledger") / "prepared"
+    marker.unlink()
+    project.flavour(ledger={"greeting": "good evening"}).up()
+    assert marker.read_text() == "done\n"
+
+
 def test_the_second_up_uses_no_network(project: Project) -> None:
     project.flavour("ledger", "shop").up()
     before = project.pids()

@@ -151,8 +151,11 @@ class Blueprint:
 
     def prepare_digest(self) -> str:
         """Tells whether the preparing jobs have to be run again."""
-        texts = [self._realised(text) for job in self.service.prepare for text in _templates(job)]
-        return self.realiser.secrets.fingerprint(json.dumps([self.entry.digest, texts]))
+        # A job finds the service's environment and files as well, so a change of these counts.
+        seen = [*self.service.prepare, *self.service.files.values()]
+        texts = [self._realised(text) for part in seen for text in _templates(part)]
+        env = {key: self._realised(text) for key, text in self.service.env.items()}
+        return self.realiser.secrets.fingerprint(json.dumps([self.entry.digest, texts, env]))
 
     def provision_job(self, asker: str, binding: Binding) -> JobSpec | None:
         """What makes the thing that an asker requested: a database, a bucket, a key."""

@@ -1,4 +1,4 @@
-"""A platform that was stopped comes back with everything that it had. Runs last: it stops the platform."""
+"""A platform that was stopped comes back with everything that it had."""
 
 from __future__ import annotations
 
