@@ -22,7 +22,7 @@ SAMPLE = 4_000
 
 def evaluate(model: ModelReference, judge: pd.DataFrame, seed: int, context: StepContext) -> dict[str, float]:
     """Log plots, and return by how many minutes the error grows when a feature is shuffled."""
-    fitted = mlflow.sklearn.load_model(model.uri)
+    fitted = mlflow.sklearn.load_model(model.uri, dst_path=str(context.folder))
     context.progress(0.2, "predicting the later months")
     predicted = fitted.predict(judge[FEATURES])
     context.progress(0.4, "shuffling one feature after the other")

@@ -135,7 +135,9 @@ def register(
     return tracking.register(model, name, {"date": str(date), "judged_from": _first_day(judge)})
 
 
-def promote(model: ModelReference, metrics: dict[str, float], judge: pd.DataFrame) -> ModelReference:
+def promote(
+    model: ModelReference, metrics: dict[str, float], judge: pd.DataFrame, context: StepContext
+) -> ModelReference:
     """Make a version the champion unless the present champion is better, and return the champion.
 
     Both are judged on the same later flights; at equal error the new one wins. A champion that has learnt
@@ -153,7 +155,7 @@ def promote(model: ModelReference, metrics: dict[str, float], judge: pd.DataFram
         if champion.tags.get("judged_from", "") > _first_day(judge):
             print(f"{present.uri} stays champion: it has learnt from flights that {model.uri} is judged on")
             return present
-        holder = mlflow.sklearn.load_model(present.uri)
+        holder = mlflow.sklearn.load_model(present.uri, dst_path=str(context.folder))
         error = judge_by(judge[TARGET], holder.predict(judge[FEATURES]))["mae"]
         if round(error, 6) < round(metrics["mae"], 6):
             print(f"{present.uri} stays champion: {error:.4f} minutes against {metrics['mae']:.4f}")

@@ -76,7 +76,7 @@ class Catalogue:
             yield from _components(base / "components")
         for folder in folders:
             if not folder.is_dir():
-                raise MillpondError(f"the catalogue folder {folder} does not exist")
+                raise MillpondError(f"the catalogue folder {folder} does not exist", exit_code=3)
             yield from _components(folder)
 
     @cached_property

@@ -101,6 +101,7 @@ class Session:
             raise MillpondError(
                 f"{found.path.name} wants the target {found.flavour.target}, which is not there yet",
                 hint="set target: local",
+                exit_code=3,
             )
         catalogue = found.catalogue()
         platform = found.resolve(catalogue)

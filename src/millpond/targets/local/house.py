@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -25,6 +26,7 @@ from millpond.targets.local.secrets import Secrets
 from millpond.targets.local.state import NodeState, State
 from millpond.targets.local.supervisor.blocking import BlockingSupervisor
 from millpond.targets.local.supervisor.protocol import NotRunningError
+from millpond.targets.local.supervisor.spawn import around_proxy
 from millpond.targets.local.supervisor.spec import ServiceStatus
 from millpond.targets.local.workspace import Workspace
 
@@ -167,7 +169,8 @@ class House:
         found["MILLPOND_PROJECT"] = str(self.workspace.project)
         if "MLFLOW_TRACKING_URI" in found:
             found["MLFLOW_DISABLE_TELEMETRY"] = "true"
-        return found
+        # A user behind a proxy reaches this machine's own services past it.
+        return {**found, **around_proxy(os.environ)}
 
 
 def _interface_value(platform: Platform, binding: Binding, template: str) -> Value:
