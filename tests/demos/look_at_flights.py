@@ -133,7 +133,7 @@ def life(joined: pd.DataFrame) -> dict[str, Any]:
     mlflow.set_experiment("of-another-pipeline")
     importance = evaluation.evaluate(good[0], good[2], SEED, context)
     poor, early = registered(1, 1), registered(2, 30)
-    champions = [training.promote(*one).uri for one in (poor, good, poor, early, good)]
+    champions = [training.promote(*one, context).uri for one in (poor, good, poor, early, good)]
 
     run = mlflow.get_run(good[0].run_id)
     client = mlflow.MlflowClient()
