@@ -6,7 +6,7 @@ import json
 import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from millpond.catalogue import Entry
 from millpond.model import component as parts
@@ -17,9 +17,11 @@ from millpond.model.scope import Scope, request
 from millpond.targets.local.installs import Install, InstallRequest
 from millpond.targets.local.quarters import Quarters
 from millpond.targets.local.realise import LOOPBACK, Realiser
-from millpond.targets.local.supervisor.spawn import JobSpec
 from millpond.targets.local.supervisor.spec import Probe, ServiceSpec
 from millpond.targets.local.workspace import write_private
+
+if TYPE_CHECKING:
+    from millpond.targets.local.supervisor.spawn import JobSpec
 
 
 class Blueprint:
@@ -172,6 +174,8 @@ class Blueprint:
         return self.realiser.secrets.fingerprint(json.dumps([self.entry.digest, texts]))
 
     def _job(self, job: parts.Job, what: str, scope: Scope) -> JobSpec:
+        from millpond.targets.local.supervisor.spawn import JobSpec
+
         text = self.realiser.text
         return JobSpec(
             name=f"{self.node.name}: {what}",

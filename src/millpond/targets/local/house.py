@@ -26,7 +26,6 @@ from millpond.targets.local.secrets import Secrets
 from millpond.targets.local.state import NodeState, State
 from millpond.targets.local.supervisor.blocking import BlockingSupervisor
 from millpond.targets.local.supervisor.protocol import NotRunningError
-from millpond.targets.local.supervisor.spawn import around_proxy
 from millpond.targets.local.supervisor.spec import ServiceStatus
 from millpond.targets.local.workspace import Workspace
 
@@ -169,6 +168,8 @@ class House:
         found["MILLPOND_PROJECT"] = str(self.workspace.project)
         if "MLFLOW_TRACKING_URI" in found:
             found["MLFLOW_DISABLE_TELEMETRY"] = "true"
+        from millpond.targets.local.supervisor.spawn import around_proxy
+
         # A user behind a proxy reaches this machine's own services past it.
         return {**found, **around_proxy(os.environ)}
 

@@ -15,13 +15,13 @@ from millpond.model.platform import USER, Platform
 from millpond.targets.local import routes
 from millpond.targets.local.blueprint import Blueprint
 from millpond.targets.local.house import House
-from millpond.targets.local.installs import Install, InstallStore
-from millpond.targets.local.supervisor import client
+from millpond.targets.local.installs import Install
 from millpond.targets.local.supervisor.spec import ServiceStatus
 from millpond.targets.local.workspace import Workspace
 
 if TYPE_CHECKING:
     from millpond.targets.local.apply import Listener
+    from millpond.targets.local.supervisor.client import Supervisor
 
 
 @dataclass(frozen=True)
@@ -101,6 +101,7 @@ class LocalTarget:
             self.house.state.save()
             # Where there is nothing to do, what does it need not be loaded.
             from millpond.targets.local.apply import Applier
+            from millpond.targets.local.installs import InstallStore
 
             await Applier(self.house, InstallStore(offline=offline), listener).apply(plan)
             return plan
@@ -128,7 +129,7 @@ class LocalTarget:
         """Stop one component, and what it started itself."""
         self._require(name)
         with self.workspace.changing():
-            supervisor = client.Supervisor(self.workspace.run)
+            supervisor = _supervisor(self.workspace)
             names = [found.name for found in await supervisor.status() if found.component == name]
             await supervisor.stop(*names)
 
@@ -140,7 +141,7 @@ class LocalTarget:
         """
         self._require(name)
         with self.workspace.changing():
-            supervisor = client.Supervisor(self.workspace.run)
+            supervisor = _supervisor(self.workspace)
             known = {found.name for found in await supervisor.status()}
             processes = [found for found in self.house.blueprints[name].process_names() if found in known]
             if not processes:
@@ -153,7 +154,7 @@ class LocalTarget:
 
     async def wait(self, names: Iterable[str], timeout: float) -> None:
         """Wait until components are ready; all when none is named."""
-        supervisor = client.Supervisor(self.workspace.run)
+        supervisor = _supervisor(self.workspace)
         for name in list(names) or list(self.platform.nodes):
             self._require(name)
             for process in self.house.blueprints[name].process_names():
@@ -168,7 +169,7 @@ class LocalTarget:
     async def destroy(self) -> None:
         """Stop everything and delete all data, secrets and state of the platform; installs stay."""
         with self.workspace.changing():
-            await client.Supervisor(self.workspace.run).shutdown()
+            await _supervisor(self.workspace).shutdown()
             for place, _ in self.destroy_list():
                 shutil.rmtree(place)
 
@@ -279,6 +280,8 @@ class LocalTarget:
     async def install(self, lock_owner: Blueprint | str, *, offline: bool = False) -> Install:
         """Make sure that a node's parts are installed, and say where they are."""
         blueprint = self.house.blueprints[lock_owner] if isinstance(lock_owner, str) else lock_owner
+        from millpond.targets.local.installs import InstallStore
+
         store = InstallStore(offline=offline)
         return await store.ensure(blueprint.install_request, reader=blueprint.quarters.uid)
 
@@ -297,8 +300,14 @@ async def shut_down(workspace: Workspace) -> None:
         BusyError: another command is changing the platform.
     """
     with workspace.changing():
-        await client.Supervisor(workspace.run).shutdown()
+        await _supervisor(workspace).shutdown()
 
 
 def _size(folder: Path) -> int:
     return sum(path.lstat().st_size for path in folder.rglob("*") if not path.is_dir())
+
+
+def _supervisor(workspace: Workspace) -> Supervisor:
+    from millpond.targets.local.supervisor.client import Supervisor
+
+    return Supervisor(workspace.run)

@@ -14,11 +14,14 @@ import sys
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import millpond
-from millpond.targets.local.installs.maker import Work
 from millpond.targets.local.installs.places import open_folder
 from millpond.targets.local.installs.request import InstallError, Kind, Layout
+
+if TYPE_CHECKING:
+    from millpond.targets.local.installs.maker import Work
 
 
 class OverlayMaker:
