@@ -65,5 +65,7 @@ def report(
     ]
     lines += ["", "Predicted by the deployment"]
     lines += [f"{label:<{width}}  {minutes:6.1f} minutes" for label, minutes in predictions.items()]
-    lines += ["", *(f"{label.capitalize():<{width}}  {link}" for label, link in links.items())]
+    # The links have a column of their own: with the table's, they would not fit on a line.
+    narrow = max(map(len, links))
+    lines += ["", *(f"{label.capitalize():<{narrow}}  {link}" for label, link in links.items())]
     return {"results": results, "summary": "\n".join(lines)}
