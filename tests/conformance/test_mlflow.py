@@ -81,7 +81,7 @@ client = MlflowClient()
 client.set_registered_model_alias(name, "champion", 1)
 before = client.get_model_version_by_alias(name, "champion").version
 client.set_registered_model_alias(name, "champion", 2)
-loaded = mlflow.pyfunc.load_model(f"models:/{name}@champion")
+loaded = mlflow.pyfunc.load_model(f"models:/{name}@champion", dst_path=".")
 print(json.dumps({
     "text": mlflow.artifacts.load_text(f"runs:/{run.info.run_id}/notes.txt"),
     "aliases": [before, client.get_model_version_by_alias(name, "champion").version],

@@ -109,6 +109,7 @@ def started(python: Path, home: Path) -> Iterator[Cluster]:
     plugins.mkdir(parents=True)
     env = {
         **{name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"},
+        "DASK_TEMPORARY_DIRECTORY": str(home),
         "PYTHONPATH": os.pathsep.join([str(SOURCE), str(plugins)]),
         "PATH": os.pathsep.join([str(python.parent), os.environ["PATH"]]),
     }

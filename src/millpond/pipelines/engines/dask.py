@@ -18,6 +18,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+import dask
 from dask.utils import parse_timedelta
 from distributed import Client, Future, KilledWorker, LocalCluster, get_worker
 
@@ -72,7 +73,11 @@ def connected() -> Iterator[Client]:
             _wait_for_workers(client, address)
             yield client
         return
-    with tempfile.TemporaryDirectory(prefix="millpond-dask-", ignore_cleanup_errors=True) as scratch:
+    with (
+        tempfile.TemporaryDirectory(prefix="millpond-dask-", ignore_cleanup_errors=True) as scratch,
+        # The scheduler takes its folder from here, the workers theirs from `local_directory`.
+        dask.config.set({"temporary-directory": scratch}),
+    ):
         workers = max(2, min(os.cpu_count() or 2, 8))
         cluster = LocalCluster(
             n_workers=workers,
