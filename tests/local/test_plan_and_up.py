@@ -9,6 +9,7 @@ import sys
 
 import pytest
 
+from millpond.model.errors import MillpondError
 from millpond.model.events import Phase
 from millpond.model.plan import Plan
 
@@ -32,6 +33,15 @@ def test_the_first_up_brings_everything_and_the_second_nothing(project: Project)
     assert second.events == []
     assert project.pids() == before
     assert project.data("ledger", "prepared") == "done\n"
+
+
+def test_looking_makes_nothing(project: Project) -> None:
+    target = project.flavour("ledger", "shop").target()
+    assert {change.act for change in target.plan().changes} == {"start"}
+    assert [found.state for found in target.status()] == ["stopped", "stopped"]
+    with pytest.raises(MillpondError, match="has never been up"):
+        target.environment()
+    assert [path.name for path in project.folder.iterdir()] == ["millpond.yaml"]
 
 
 def test_a_change_that_only_the_environment_tells_is_prepared_for(project: Project) -> None:

@@ -44,7 +44,7 @@ def test_a_broken_state_is_told_and_can_be_removed(project: Project, content: st
 
 @pytest.mark.parametrize("content", ["{", "[]", '{"fingerprint": 3}'])
 def test_broken_secrets_are_told(project: Project, content: str) -> None:
-    project.flavour("depot").target()
+    project.flavour("depot").workspace.create()
     project.workspace.secrets.write_text(content)
     with pytest.raises(MillpondError) as caught:
         project.target().plan()

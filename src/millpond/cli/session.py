@@ -72,10 +72,12 @@ class Session:
     def remember(self) -> None:
         """Note which flavour file the platform came from, where that is not millpond.yaml."""
         from millpond.flavours import loader
+        from millpond.targets.local.workspace import Workspace
 
         path, project = self.locate()
         noted = project / ".millpond" / _NOTED
-        if path != project / loader.FILE and noted.parent.is_dir():
+        if path != project / loader.FILE:
+            Workspace(project).create()
             noted.write_text(f"{path.resolve()}\n")
 
     def source(self) -> Source:

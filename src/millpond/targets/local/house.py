@@ -32,7 +32,7 @@ from millpond.targets.local.workspace import Workspace
 
 @dataclass
 class House:
-    """Everything that the local target knows of one platform; reading it changes nothing but ports."""
+    """Everything that the local target knows of one platform; looking at it changes nothing."""
 
     platform: Platform
     catalogue: Catalogue
@@ -41,7 +41,6 @@ class House:
     installs: dict[str, Install] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self.workspace.create()
         self.state = State(self.workspace.state)
         self.secrets = Secrets(self.workspace.secrets)
         self.state.platform = self.platform.name

@@ -53,7 +53,10 @@ class Secrets:
         return hmac.new(key.encode(), text.encode(), hashlib.sha256).hexdigest()[:24]
 
     def _kept(self, key: str, make: Callable[[], str]) -> str:
-        if key not in self._values:
+        if key not in self._values and not self._path.parent.is_dir():
+            # A plan of what was never up: looking makes nothing, and what is made up is good for this look.
+            self._values[key] = make()
+        elif key not in self._values:
             # Another command may be making secrets as well, and hand them to a database that keeps them.
             with self._path.with_suffix(".lock").open("a") as lock:
                 fcntl.flock(lock, fcntl.LOCK_EX)

@@ -245,12 +245,18 @@ class LocalTarget:
             raise MillpondError(
                 f"{name} has no credentials", hint=f"these have: {', '.join(having)}" if having else None
             )
+        self._require_made()
         return self.house.realiser.template(name, found.username), self.house.realiser.template(
             name, found.password
         )
 
     def environment(self) -> dict[str, str]:
-        """What user code finds in its environment, secrets included."""
+        """What user code finds in its environment, secrets included.
+
+        Raises:
+            MillpondError: the platform has never been up, so there are no secrets yet.
+        """
+        self._require_made()
         return self.house.environment()
 
     async def component_environment(self, name: str) -> dict[str, str]:
@@ -260,6 +266,7 @@ class LocalTarget:
             InstallError: it is not installed.
         """
         self._require(name)
+        self._require_made()
         self.house.installs[name] = await self.install(name, offline=True)
         return next((dict(spec.env) for spec in self.house.blueprints[name].processes(self.platform)), {})
 
@@ -284,6 +291,10 @@ class LocalTarget:
 
         store = InstallStore(offline=offline)
         return await store.ensure(blueprint.install_request, reader=blueprint.quarters.uid)
+
+    def _require_made(self) -> None:
+        if not self.workspace.secrets.exists():
+            raise MillpondError("this platform has never been up", hint="millpond up brings it up")
 
     def _require(self, name: str) -> None:
         if name not in self.platform.nodes:
