@@ -88,7 +88,7 @@ class TestCtrlC:
             }
             running = project.millpond("up", "--yes", env=env)
             assert silent.stdout.readline() == "asked\n"
-            until(lambda: {"depot/back", "depot/front"} <= project.ready())
+            until(lambda: project.workspace.state.exists() and _is_up(project, "depot"))
             running.send_signal(signal.SIGINT)
             _ends(running, 130)
         finally:
