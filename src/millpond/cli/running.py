@@ -118,11 +118,9 @@ async def _environment(target: LocalTarget, launch: Launch, *, offline: bool, as
 
 def _variables(target: LocalTarget, install: Install) -> dict[str, str]:
     """What the runner finds: this process's names, the platform's, and where its packages are."""
-    from millpond.targets.local.supervisor.spawn import around_proxy
-
     mine = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "PYTHONHOME")}
     path = os.pathsep.join([*(str(folder) for folder in install.bin), mine.get("PATH", os.defpath)])
-    return {**mine, **around_proxy(mine), **target.environment(), **install.env, "PATH": path}
+    return {**mine, **target.environment(), **install.env, "PATH": path}
 
 
 def _exit_code(view: RunView) -> int:

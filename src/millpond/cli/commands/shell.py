@@ -47,11 +47,10 @@ def command(session: Session, plain: bool, arguments: tuple[str, ...]) -> None:
 
 def surroundings(target: LocalTarget, name: str | None = None) -> dict[str, str]:
     """The environment of a program: this process's, the platform's, and that of one component."""
-    from millpond.targets.local.supervisor.spawn import around_proxy
 
     own = asyncio.run(target.component_environment(name)) if name else {}
     # What user code finds wins: the component's own names of a database are not the user's.
-    found = {**os.environ, **around_proxy(os.environ), "DO_NOT_TRACK": "1", **own, **target.environment()}
+    found = {**os.environ, "DO_NOT_TRACK": "1", **own, **target.environment()}
     found["MILLPOND_SHELL"] = name or target.platform.name
     found.pop("PYTHONDONTWRITEBYTECODE", None)
     return found
