@@ -1,4 +1,4 @@
-"""``python -m millpond.serving.server``: serve one MLflow model folder until told to stop.
+"""``python -m millpond.serving.server``: serve one model folder until told to stop.
 
 Exit codes: 0 after a graceful stop, 1 when the model cannot be loaded or the port is taken.
 """
@@ -13,13 +13,14 @@ import os
 import signal
 import socket
 import sys
-from pathlib import Path
 
 from granian.constants import HTTPModes, Interfaces
 from granian.server.embed import Server
 
 from millpond.model.errors import MillpondError
-from millpond.serving.server.app import Application, Limits
+from millpond.serving.predictionlog import SegmentWriter
+from millpond.serving.server.app import Application
+from millpond.serving.server.arguments import Limits, parse
 from millpond.serving.server.dataplane import DataPlane
 from millpond.serving.server.metrics import Metrics
 from millpond.serving.server.model import load
@@ -29,7 +30,7 @@ log = logging.getLogger("millpond.serving")
 
 def main(argv: list[str] | None = None) -> int:
     """Read the arguments, serve, and return the exit code."""
-    options = _parser().parse_args(argv)
+    options = parse(argv)
     logging.basicConfig(
         level=os.environ.get("MILLPOND_LOG", "info").upper(),
         format="%(asctime)s %(levelname)s %(message)s",
@@ -47,23 +48,9 @@ def main(argv: list[str] | None = None) -> int:
         return 1
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m millpond.serving.server", description=__doc__)
-    parser.add_argument("--model-dir", type=Path, required=True, help="MLflow model folder")
-    parser.add_argument("--name", required=True, help="the model's name in its paths")
-    parser.add_argument("--version", default="1", help="the version in its paths")
-    parser.add_argument("--host", default="127.0.0.1", help="address to listen on")
-    parser.add_argument("--port", type=int, required=True, help="port to listen on")
-    parser.add_argument("--threads", type=int, default=1, help="predictions at once")
-    parser.add_argument("--max-body", type=int, default=Limits.body, help="bytes of a request's body")
-    parser.add_argument("--max-waiting", type=int, default=Limits.waiting, help="requests kept waiting")
-    parser.add_argument("--body-timeout", type=float, default=Limits.seconds, help="seconds to send a body")
-    parser.add_argument("--grace", type=float, default=30.0, help="seconds to finish requests after a stop")
-    return parser
-
-
 async def _serve(options: argparse.Namespace) -> int:
-    plane = DataPlane(options.name, options.version)
+    plane = DataPlane(options.name, options.version, options.revision)
+    plane.log = _log(options)
     metrics = Metrics(options.name, options.version)
     limits = Limits(options.max_body, options.body_timeout, options.max_waiting)
     application = Application(plane, metrics, limits, options.threads)
@@ -96,12 +83,28 @@ async def _serve(options: argparse.Namespace) -> int:
     finally:
         server.stop()
         application.pool.shutdown(wait=False, cancel_futures=True)
+        if plane.log is not None:
+            plane.log.close()
     return 0
+
+
+def _log(options: argparse.Namespace) -> SegmentWriter | None:
+    if options.log_dir is None:
+        return None
+    return SegmentWriter(
+        options.log_dir,
+        deployment=options.name,
+        namespace=options.namespace,
+        revision=options.revision,
+        version=options.version,
+    )
 
 
 async def _load(application: Application, plane: DataPlane, options: argparse.Namespace) -> None:
     loop = asyncio.get_running_loop()
-    model = await loop.run_in_executor(application.pool, load, options.model_dir, plane.name, plane.version)
+    model = await loop.run_in_executor(
+        application.pool, load, options.model_dir, plane.name, plane.version, options.format
+    )
     gc.collect()
     gc.freeze()  # what is loaded stays: the collector need not walk it at every turn
     plane.model = model

@@ -10,11 +10,12 @@ from __future__ import annotations
 import asyncio
 import logging
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from time import perf_counter
+from time import perf_counter, time
 from typing import Any
 from uuid import uuid4
 
+from millpond.serving.predictionlog import SegmentWriter
+from millpond.serving.server.arguments import Limits
 from millpond.serving.server.dataplane import DataPlane
 from millpond.serving.server.errors import (
     Busy,
@@ -31,24 +32,15 @@ from millpond.serving.server.rest import JSON, Reply, Rest, Route, dumps
 log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
-class Limits:
-    """What one client may take: bytes of a body, seconds to send it, requests that wait."""
-
-    body: int = 64 * 1024 * 1024
-    seconds: float = 60.0
-    waiting: int = 1000
-
-
 class Application:
     """An RSGI application around one data plane."""
 
     def __init__(self, plane: DataPlane, metrics: Metrics, limits: Limits, threads: int = 1) -> None:
+        self.plane = plane
         self.rest = Rest(plane, metrics)
         self.metrics = metrics
         self.limits = limits
         self.pool = ThreadPoolExecutor(threads, thread_name_prefix="predict")
-        self._waiting = 0
 
     async def __rsgi__(self, scope: Any, proto: Any) -> None:
         """Answer one request."""
@@ -57,23 +49,36 @@ class Application:
             return
         started = perf_counter()
         identity = _identity(scope.headers.get("x-request-id"))
+        arrival = time()
+        body = b""
         route: Route | None = None
         allowed: str | None = None
+        predicting = False
         try:
             route = self.rest.route(scope.method, scope.path)
             if route.protocol is None:
                 reply = route.run(b"", identity)
             else:
-                reply = await self._predict(route, scope, proto, identity)
+                self._begin()
+                predicting = True
+                body = await self._body(scope.headers, proto)
+                reply = await self._predict(route, body, identity)
         except RequestError as error:
             allowed = error.allowed if isinstance(error, WrongMethod) else None
             reply = self._refusal(error, scope, identity)
         except Exception as error:
             log.exception("%s %s failed, request %s", scope.method, scope.path, identity)
             reply = Reply(dumps({"error": f"the server failed: {type(error).__name__}"}), 500)
-        if route is not None and route.protocol is not None:
-            self.metrics.answered(route.protocol, reply.status, perf_counter() - started)
+        if predicting:
+            self._end(reply.status)
         headers = [("content-type", reply.media_type), ("x-request-id", identity)]
+        if route is not None and route.protocol is not None:
+            headers.append(("x-millpond-revision", self.plane.revision))
+            seconds = perf_counter() - started
+            self.metrics.answered(route.protocol, reply.status, seconds)
+            kept = self.plane.log
+            if kept is not None and kept.wants(identity):
+                self._keep(kept, scope, identity, body, reply, route.protocol, arrival, seconds)
         if allowed is not None:
             headers.append(("allow", allowed))
         if reply.status in (408, 413):  # the rest of the body would be read as the next request
@@ -83,18 +88,47 @@ class Application:
         else:
             proto.response_bytes(reply.status, headers, reply.body)
 
-    async def _predict(self, route: Route, scope: Any, proto: Any, identity: str) -> Reply:
-        if self._waiting >= self.limits.waiting:
+    def _begin(self) -> None:
+        if self.plane.stats.in_flight >= self.limits.waiting:
             raise Busy(self.limits.waiting)
-        self._waiting += 1
-        self.metrics.in_flight.set(self._waiting)
-        try:
-            body = await self._body(scope.headers, proto)
-            loop = asyncio.get_running_loop()
-            return await loop.run_in_executor(self.pool, route.run, body, identity)
-        finally:
-            self._waiting -= 1
-            self.metrics.in_flight.set(self._waiting)
+        self.plane.stats.begin()
+        self.metrics.in_flight.set(self.plane.stats.in_flight)
+
+    def _end(self, status: int) -> None:
+        self.plane.stats.end(status)
+        self.metrics.in_flight.set(self.plane.stats.in_flight)
+
+    async def _predict(self, route: Route, body: bytes, identity: str) -> Reply:
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self.pool, route.run, body, identity)
+
+    @staticmethod
+    def _keep(
+        kept: SegmentWriter,
+        scope: Any,
+        identity: str,
+        body: bytes,
+        reply: Reply,
+        protocol: str,
+        arrival: float,
+        seconds: float,
+    ) -> None:
+        headers = scope.headers
+        length = headers.get("inference-header-content-length")
+        kept.prediction(
+            identity,
+            body,
+            reply.body,
+            arrival=arrival,
+            ms=seconds * 1000,
+            status=reply.status,
+            protocol=protocol,
+            path=scope.path,
+            request_type=headers.get("content-type"),
+            response_type=reply.media_type,
+            header_length=int(length) if length and length.isdecimal() else None,
+            shadow=_shadow(scope.authority or headers.get("host") or ""),
+        )
 
     async def _body(self, headers: Any, proto: Any) -> bytes:
         encoding = headers.get("content-encoding")
@@ -133,6 +167,11 @@ class Application:
             level = logging.DEBUG if isinstance(error, NotReady) else logging.INFO
             log.log(level, "%s %s refused, request %s: %s", scope.method, scope.path, identity, error.message)
         return Reply(dumps({"error": _text(error.sentence)}), error.status, JSON)
+
+
+def _shadow(host: str) -> bool:
+    """Whether this is a mirrored request: Envoy appends -shadow to its host."""
+    return host.partition(":")[0].endswith("-shadow")
 
 
 def _identity(given: str | None) -> str:

@@ -5,18 +5,34 @@ from __future__ import annotations
 from typing import Any
 
 from millpond import __version__
+from millpond.serving.predictionlog import SegmentWriter
 from millpond.serving.server.errors import InvalidRequest, NotReady, UnknownModel, UnknownVersion
 from millpond.serving.server.model import Model
+from millpond.serving.server.stats import Stats
 from millpond.serving.server.tensors import Prediction, Request
 
 
 class DataPlane:
     """One model under its name, from before it is loaded until the process ends."""
 
-    def __init__(self, name: str, version: str) -> None:
+    def __init__(self, name: str, version: str, revision: str | None = None) -> None:
         self.name = name
         self.version = version
+        self.revision = revision or f"{name}-{version}"
         self.model: Model | None = None
+        self.stats = Stats()
+        self.log: SegmentWriter | None = None
+
+    def stats_page(self) -> dict[str, Any]:
+        """What ``/stats`` says of the process."""
+        log = self.log
+        return {
+            **self.stats.page(),
+            "log": {
+                "written": log.written if log is not None else 0,
+                "dropped": log.dropped if log is not None else 0,
+            },
+        }
 
     @property
     def ready(self) -> bool:

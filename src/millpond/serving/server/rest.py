@@ -62,6 +62,7 @@ class Rest:
             "/v2/health/live": Route("GET", lambda body, identity: self._live),
             "/v2/health/ready": _get(self._ready),
             "/metrics": Route("GET", self._metrics),
+            "/stats": _get(plane.stats_page),
             f"/v1/models/{name}:predict": Route("POST", self._predict, "v1"),
         }
         for model in (f"/v2/models/{name}", f"/v2/models/{name}/versions/{version}"):
