@@ -78,6 +78,13 @@ class Sums(mlflow.pyfunc.PythonModel):
         return model_input.sum(axis=(1, 2))
 
 
+class Mirror(mlflow.pyfunc.PythonModel):
+    """Gives back whatever it is given."""
+
+    def predict(self, context, model_input, params=None):
+        return model_input
+
+
 class Unloadable(mlflow.pyfunc.PythonModel):
     """Cannot be loaded."""
 
@@ -112,6 +119,7 @@ def main() -> None:
     iris(root / "iris")
     echo(root / "echo")
     sums(root / "sums")
+    mlflow.pyfunc.save_model(str(root / "mirror"), python_model=Mirror())
     mlflow.pyfunc.save_model(str(root / "unloadable"), python_model=Unloadable())
 
 

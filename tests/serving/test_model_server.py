@@ -171,7 +171,6 @@ def test_limits(model_servers: dict[str, ModelServer]) -> None:
     assert connection.getresponse().status == 413
     connection.close()
     assert server.ask(path, b"{}", headers={"content-encoding": "gzip"}).status == 415
-    assert server.ask(path, b"{}", headers={"inference-header-content-length": "2"}).status == 415
     deep = b'{"inputs":' + b"[" * 100_000
     assert server.ask(path, deep).status == 400
 

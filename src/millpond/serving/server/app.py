@@ -27,7 +27,8 @@ from millpond.serving.server.errors import (
     WrongMethod,
 )
 from millpond.serving.server.metrics import Metrics
-from millpond.serving.server.rest import JSON, Reply, Rest, Route, dumps
+from millpond.serving.server.rest import JSON, Call, Reply, Rest, Route, dumps
+from millpond.serving.server.v2 import HEADER_LENGTH
 
 log = logging.getLogger(__name__)
 
@@ -57,12 +58,13 @@ class Application:
         try:
             route = self.rest.route(scope.method, scope.path)
             if route.protocol is None:
-                reply = route.run(b"", identity)
+                reply = route.run(Call(b"", identity))
             else:
                 self._begin()
                 predicting = True
                 body = await self._body(scope.headers, proto)
-                reply = await self._predict(route, body, identity)
+                call = Call(body, identity, scope.headers.get(HEADER_LENGTH))
+                reply = await self._predict(route, call)
         except RequestError as error:
             allowed = error.allowed if isinstance(error, WrongMethod) else None
             reply = self._refusal(error, scope, identity)
@@ -79,6 +81,8 @@ class Application:
             kept = self.plane.log
             if kept is not None and kept.wants(identity):
                 self._keep(kept, scope, identity, body, reply, route.protocol, arrival, seconds)
+        if reply.header_length is not None:
+            headers.append((HEADER_LENGTH, str(reply.header_length)))
         if allowed is not None:
             headers.append(("allow", allowed))
         if reply.status in (408, 413):  # the rest of the body would be read as the next request
@@ -98,9 +102,9 @@ class Application:
         self.plane.stats.end(status)
         self.metrics.in_flight.set(self.plane.stats.in_flight)
 
-    async def _predict(self, route: Route, body: bytes, identity: str) -> Reply:
+    async def _predict(self, route: Route, call: Call) -> Reply:
         loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self.pool, route.run, body, identity)
+        return await loop.run_in_executor(self.pool, route.run, call)
 
     @staticmethod
     def _keep(
@@ -114,7 +118,7 @@ class Application:
         seconds: float,
     ) -> None:
         headers = scope.headers
-        length = headers.get("inference-header-content-length")
+        length = headers.get(HEADER_LENGTH)
         kept.prediction(
             identity,
             body,
@@ -126,16 +130,17 @@ class Application:
             path=scope.path,
             request_type=headers.get("content-type"),
             response_type=reply.media_type,
-            header_length=int(length) if length and length.isdecimal() else None,
+            header_length=int(length) if length and length.isdecimal() and len(length) < 20 else None,
+            response_header_length=reply.header_length,
             shadow=_shadow(scope.authority or headers.get("host") or ""),
         )
 
     async def _body(self, headers: Any, proto: Any) -> bytes:
         encoding = headers.get("content-encoding")
         if encoding and encoding.lower() != "identity":
-            raise Unsupported(f"content encoding {encoding[:40]} is not supported", hint="send plain JSON")
-        if headers.get("inference-header-content-length"):
-            raise Unsupported("binary tensor data is not supported", hint="send data as JSON")
+            raise Unsupported(
+                f"content encoding {encoding[:40]} is not supported", hint="send it uncompressed"
+            )
         length = headers.get("content-length")
         try:
             async with asyncio.timeout(self.limits.seconds):

@@ -1,4 +1,4 @@
-"""Plain JSON values turned into the numpy array that a column of the signature asks for.
+"""Values as they were sent, turned into the numpy array that a column of the signature asks for.
 
 The signature decides, not the datatype that the request declares: a string column takes strings
 under any datatype (clients are seen that type them FP32), a number column takes numbers and
@@ -7,6 +7,9 @@ strings that are numbers. Whatever is left is refused with its place.
 Missing values: ``null`` in a float column is NaN, in a string, datetime or binary column a missing
 value; an integer or boolean column cannot hold one. ``"NaN"``, ``"Infinity"`` and ``"-Infinity"`` are
 numbers to a float column, as JSON has no other way to say them.
+
+Data that came as bytes is an array, which is converted as a whole under the same rules, or a list of
+bytes, which are UTF-8 unless the column is a binary one.
 """
 
 from __future__ import annotations
@@ -18,6 +21,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+import orjson
 
 from millpond.serving.server.errors import InvalidValue
 from millpond.serving.server.tensors import Tensor
@@ -29,14 +33,20 @@ _TRUTH = {"true": True, "false": False, "1": True, "0": False}
 
 def floats(tensor: Tensor, dtype: str) -> Values:
     """Numbers; null is NaN."""
-    kinds = set(map(type, tensor.data))
+    data = _plain(tensor)
+    if isinstance(data, np.ndarray):
+        if data.dtype.kind == "b":
+            raise InvalidValue(tensor.at(0), "a number", bool(data[0]))
+        with np.errstate(over="ignore"):
+            return data.astype(dtype)
+    kinds = set(map(type, data))
     if not kinds <= _NUMBERS:
-        return np.array([_float(tensor, row, value) for row, value in enumerate(tensor.data)], dtype=dtype)
+        return np.array([_float(tensor, row, value) for row, value in enumerate(data)], dtype=dtype)
     try:
         with np.errstate(over="ignore"):
-            return np.array(tensor.data, dtype=dtype)
+            return np.array(data, dtype=dtype)
     except OverflowError:
-        return np.array([_float(tensor, row, value) for row, value in enumerate(tensor.data)], dtype=dtype)
+        return np.array([_float(tensor, row, value) for row, value in enumerate(data)], dtype=dtype)
 
 
 def _float(tensor: Tensor, row: int, value: Any) -> float:
@@ -53,14 +63,22 @@ def _float(tensor: Tensor, row: int, value: Any) -> float:
 def integers(tensor: Tensor, dtype: str) -> Values:
     """Whole numbers within the range of `dtype`; 5.0 and "5" are whole numbers too."""
     info = np.iinfo(dtype)
-    data = tensor.data
+    data = _plain(tensor)
+    if isinstance(data, np.ndarray) and data.dtype.kind in "iu" and _within(data, info):
+        return data.astype(dtype)
+    if isinstance(data, np.ndarray):
+        data = data.tolist()
     if set(map(type, data)) != {int}:
         data = [_integer(tensor, row, value) for row, value in enumerate(data)]
     if min(data) < info.min or max(data) > info.max:
         row = next(row for row, value in enumerate(data) if not info.min <= value <= info.max)
         expected = f"an integer from {info.min} to {info.max}"
-        raise InvalidValue(tensor.at(row), expected, tensor.data[row])
+        raise InvalidValue(tensor.at(row), expected, _plain(tensor)[row])
     return np.array(data, dtype=dtype)
+
+
+def _within(data: Values, info: Any) -> bool:
+    return bool(int(data.min()) >= info.min and int(data.max()) <= info.max)
 
 
 def _integer(tensor: Tensor, row: int, value: Any) -> int:
@@ -85,8 +103,13 @@ def _integer(tensor: Tensor, row: int, value: Any) -> int:
 
 def booleans(tensor: Tensor, dtype: str) -> Values:
     """true and false, also as 0, 1 and strings."""
+    data = _plain(tensor)
+    if isinstance(data, np.ndarray):
+        if data.dtype.kind == "b":
+            return data
+        data = data.tolist()
     found = []
-    for row, value in enumerate(tensor.data):
+    for row, value in enumerate(data):
         truth = _TRUTH.get(str(value).lower()) if isinstance(value, bool | int | str) else None
         if truth is None:
             raise InvalidValue(tensor.at(row), "true or false", value)
@@ -96,16 +119,19 @@ def booleans(tensor: Tensor, dtype: str) -> Values:
 
 def strings(tensor: Tensor, dtype: str) -> Values:
     """Strings, whatever the request calls them; null is a missing value."""
-    for row, value in enumerate(tensor.data):
+    if tensor.content_type == "base64":
+        return _filled([_text(tensor, row, value) for row, value in enumerate(binaries(tensor, dtype))])
+    data = _values(tensor)
+    for row, value in enumerate(data):
         if value is not None and not isinstance(value, str):
             raise InvalidValue(tensor.at(row), "a string", value)
-    return objects(tensor, dtype)
+    return _filled(data)
 
 
 def datetimes(tensor: Tensor, dtype: str) -> Values:
     """ISO 8601 strings; null is not-a-time."""
     found = np.empty(len(tensor.data), dtype="datetime64[ns]")
-    for row, value in enumerate(tensor.data):
+    for row, value in enumerate(_values(tensor)):
         if value is not None and not isinstance(value, str):
             raise InvalidValue(tensor.at(row), "a date and time as an ISO 8601 string", value)
         found[row] = _instant(tensor, row, value)
@@ -127,10 +153,15 @@ def _instant(tensor: Tensor, row: int, value: str | None) -> Any:
 
 
 def binaries(tensor: Tensor, dtype: str) -> Values:
-    """Bytes as base64 strings, which is how MLflow and the base64 codec write them."""
+    """Bytes: as they are when they came as bytes, else base64 strings, as MLflow writes them.
+
+    The content type ``base64`` says that bytes are base64 too.
+    """
+    raw = tensor.content_type != "base64"
     found = np.empty(len(tensor.data), dtype=object)
-    for row, value in enumerate(tensor.data):
-        if value is None:
+    for row, value in enumerate(_values(tensor, text=False)):
+        if value is None or (raw and isinstance(value, bytes)):
+            found[row] = value
             continue
         try:
             found[row] = base64.b64decode(value, validate=True)
@@ -140,20 +171,42 @@ def binaries(tensor: Tensor, dtype: str) -> Values:
 
 
 def objects(tensor: Tensor, dtype: str) -> Values:
-    """The values as they are: lists, objects, anything; the model's own checks apply."""
-    found = np.empty(len(tensor.data), dtype=object)
-    for row, value in enumerate(tensor.data):
-        found[row] = value
-    return found
+    """The values as they are: lists, objects, anything; the model's own checks apply.
+
+    Bytes become strings where all of them are UTF-8. The content type ``pd_json`` has strings read as JSON.
+    """
+    try:
+        data = _values(tensor)
+    except InvalidValue:
+        data = _values(tensor, text=False)
+    if tensor.content_type == "pd_json":
+        data = [_json(tensor, row, value) for row, value in enumerate(data)]
+    return _filled(data)
+
+
+def _json(tensor: Tensor, row: int, value: Any) -> Any:
+    if not isinstance(value, str | bytes):
+        return value
+    try:
+        return orjson.loads(value)
+    except orjson.JSONDecodeError:
+        raise InvalidValue(tensor.at(row), "a value as JSON", value) from None
 
 
 def natural(tensor: Tensor) -> Values:
-    """What the values are when no signature says: the declared datatype, where they fit it.
+    """What values are when no signature says: by content type, else the declared datatype where they fit it.
 
     Strings under a number's datatype are numbers when all of them are, and stay strings when not.
     """
+    by_type = _BY_CONTENT_TYPE.get(tensor.content_type or "")
+    if by_type is not None:
+        return by_type[0](tensor, by_type[1])
+    if isinstance(tensor.data, np.ndarray):
+        return tensor.data
     kinds = set(map(type, tensor.data)) - {type(None)}
-    if tensor.content_type == "str" or (kinds == {str} and tensor.datatype in (None, "BYTES")):
+    if kinds == {bytes}:
+        return objects(tensor, "object")
+    if kinds == {str} and tensor.datatype in (None, "BYTES"):
         return strings(tensor, "object")
     convert = CONVERTERS.get(tensor.datatype or "")
     if kinds == {str}:
@@ -172,6 +225,38 @@ def natural(tensor: Tensor) -> Values:
     return objects(tensor, "object")
 
 
+def _plain(tensor: Tensor) -> Any:
+    """The data for a column of numbers: an array, or a list in which bytes are strings."""
+    data = tensor.data
+    return data if isinstance(data, np.ndarray) else _values(tensor)
+
+
+def _values(tensor: Tensor, text: bool = True) -> list[Any]:
+    """The data as a list; bytes are strings if `text`."""
+    data = tensor.data
+    if isinstance(data, np.ndarray):
+        return list(data.tolist())
+    if text and data and isinstance(data[0], bytes):
+        return [_text(tensor, row, value) for row, value in enumerate(data)]
+    return data  # type: ignore[no-any-return]
+
+
+def _text(tensor: Tensor, row: int, value: Any) -> Any:
+    if not isinstance(value, bytes):
+        return value
+    try:
+        return value.decode()
+    except UnicodeDecodeError:
+        raise InvalidValue(tensor.at(row), "a string in UTF-8", value) from None
+
+
+def _filled(values: list[Any]) -> Values:
+    found = np.empty(len(values), dtype=object)
+    for row, value in enumerate(values):
+        found[row] = value
+    return found
+
+
 def _fits(data: list[Any]) -> bool:
     return all(-(2**63) <= value < 2**63 for value in data)
 
@@ -182,4 +267,10 @@ CONVERTERS: dict[str, Converter] = {
     **{f"UINT{bits}": (integers, f"uint{bits}") for bits in (8, 16, 32, 64)},
     **{f"INT{bits}": (integers, f"int{bits}") for bits in (8, 16, 32, 64)},
     **{f"FP{bits}": (floats, f"float{bits}") for bits in (16, 32, 64)},
+}
+_BY_CONTENT_TYPE: dict[str, Converter] = {
+    "str": (strings, "object"),
+    "base64": (binaries, "object"),
+    "datetime": (datetimes, "datetime64[ns]"),
+    "pd_json": (objects, "object"),
 }

@@ -11,6 +11,8 @@ from millpond.serving.server.model import Model
 from millpond.serving.server.stats import Stats
 from millpond.serving.server.tensors import Prediction, Request
 
+EXTENSIONS = ("binary_tensor_data",)
+
 
 class DataPlane:
     """One model under its name, from before it is loaded until the process ends."""
@@ -79,7 +81,7 @@ class DataPlane:
 
     def server_metadata(self) -> dict[str, Any]:
         """The server, as the protocol describes one."""
-        return {"name": "millpond", "version": __version__, "extensions": []}
+        return {"name": "millpond", "version": __version__, "extensions": list(EXTENSIONS)}
 
     def model_metadata(self) -> dict[str, Any]:
         """The model's inputs and outputs, from its signature."""

@@ -23,18 +23,29 @@ from millpond.serving.server.metrics import Metrics
 from millpond.serving.server.openapi import page
 
 JSON = "application/json"
+BINARY = "application/octet-stream"
 
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What goes back to the client."""
+    """What goes back to the client; `header_length` is set when binary data follows the JSON."""
 
     body: bytes
     status: int = 200
     media_type: str = JSON
+    header_length: int | None = None
 
 
-Run = Callable[[bytes, str], Reply]
+@dataclass(frozen=True, slots=True)
+class Call:
+    """What a path is asked: the body, the request's id, the binary extension's header if there is one."""
+
+    body: bytes
+    identity: str
+    header_length: str | None = None
+
+
+Run = Callable[[Call], Reply]
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +70,7 @@ class Rest:
             "/openapi.json": _get(lambda: page(self.plane)),
             "/v1/models": _get(lambda: {"models": [name]}),
             "/v2": _get(plane.server_metadata),
-            "/v2/health/live": Route("GET", lambda body, identity: self._live),
+            "/v2/health/live": Route("GET", lambda call: self._live),
             "/v2/health/ready": _get(self._ready),
             "/metrics": Route("GET", self._metrics),
             "/stats": _get(plane.stats_page),
@@ -131,19 +142,24 @@ class Rest:
     def _v1_model(self) -> dict[str, Any]:
         return {"name": self.plane.name, **self._ready()}
 
-    def _metrics(self, body: bytes, identity: str) -> Reply:
+    def _metrics(self, call: Call) -> Reply:
         return Reply(self.metrics.page(), media_type=self.metrics.media_type)
 
-    def _infer(self, body: bytes, identity: str) -> Reply:
+    def _infer(self, call: Call) -> Reply:
         self.plane.loaded()
-        request = v2.read(loads(body))
+        head, tail = v2.split(call.body, call.header_length)
+        request = v2.read(loads(head), tail)
         prediction = self.plane.infer(request)
-        answer = v2.write(prediction, self.plane.name, self.plane.version, request.id or identity)
-        return Reply(self._written(answer))
+        identity = request.id or call.identity
+        answer, data = v2.write(prediction, self.plane.name, self.plane.version, identity, request)
+        written = self._written(answer)
+        if data:
+            return Reply(b"".join((written, *data)), media_type=BINARY, header_length=len(written))
+        return Reply(written)
 
-    def _predict(self, body: bytes, identity: str) -> Reply:
+    def _predict(self, call: Call) -> Reply:
         signature = self.plane.loaded().signature
-        return Reply(self._written(v1.write(self.plane.infer(v1.read(loads(body), signature)))))
+        return Reply(self._written(v1.write(self.plane.infer(v1.read(loads(call.body), signature)))))
 
     def _written(self, answer: dict[str, Any]) -> bytes:
         try:
@@ -153,7 +169,7 @@ class Rest:
 
 
 def _get(answer: Callable[[], dict[str, Any]]) -> Route:
-    return Route("GET", lambda body, identity: Reply(dumps(answer())))
+    return Route("GET", lambda call: Reply(dumps(answer())))
 
 
 def loads(body: bytes) -> Any:

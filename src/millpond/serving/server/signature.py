@@ -97,7 +97,7 @@ class Signature:
         if not request.inputs:
             raise EmptyBatch
         for tensor in request.inputs:
-            if not tensor.data:
+            if len(tensor.data) == 0:
                 raise EmptyBatch
         if not self.known:
             return _by_content_type(request)
@@ -127,7 +127,9 @@ class Signature:
                     f"[{rows}, 1], not {list(tensor.shape)}"
                 )
             convert, dtype = field.converter
-            table[field.name] = convert(tensor, dtype)
+            values = convert(tensor, dtype)
+            # An array, an object or anything, one per row: what is left of the shape is inside of it.
+            table[field.name] = values if len(values) == rows else values.reshape(tensor.shape).tolist()
         if self._alike is not None and len(table) == len(self.inputs):
             matrix = np.empty((rows, len(table)), dtype=self._alike)
             for index, values in enumerate(table.values()):

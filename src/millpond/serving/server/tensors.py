@@ -1,7 +1,8 @@
 """What the protocols carry: named tensors in, named tensors out.
 
 A tensor's data is kept as the plain values that were sent; the model's signature decides later
-what they become, because that is what a mistyped request can be mended by.
+what they become, because that is what a mistyped request can be mended by. Data that came as bytes is
+an array of its declared datatype, or a list of bytes where that is BYTES.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ class Tensor:
     """
 
     name: str
-    data: list[Any]
+    data: Any  # a list, or a flat numpy array
     shape: tuple[int, ...]
     datatype: str | None = None
     content_type: str | None = None
@@ -38,7 +39,8 @@ class Request:
     """A request to predict, whichever protocol it came by.
 
     `content_type` is ``pd``, ``np``, ``str`` or None; `outputs` the names asked for, None for all;
-    `parameters` what a model with parameters in its signature may read.
+    `parameters` what a model with parameters in its signature may read. `binary` says whether outputs go
+    back as bytes, `binary_outputs` the same for single outputs by name.
     """
 
     inputs: list[Tensor]
@@ -46,6 +48,8 @@ class Request:
     outputs: list[str] | None = None
     parameters: dict[str, Any] = field(default_factory=dict)
     id: str | None = None
+    binary: bool = False
+    binary_outputs: dict[str, bool] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -74,7 +78,7 @@ def flat_values(name: str, data: Any, shape: tuple[int, ...], datatype: str) -> 
         RequestError: nested data of another shape, or another number of values.
     """
     if datatype not in DTYPES:
-        raise InvalidRequest(f"{name}: unknown datatype {datatype!r}", hint=f"known are {', '.join(DTYPES)}")
+        raise unknown_datatype(name, datatype)
     values: list[Any] = data if isinstance(data, list) else [data]
     if any(type(value) is list for value in values):
         flat = _flattened(values, len(shape))
@@ -84,6 +88,13 @@ def flat_values(name: str, data: Any, shape: tuple[int, ...], datatype: str) -> 
     if len(values) != prod(shape):
         raise InvalidShape(f"{name}: shape {list(shape)} holds {prod(shape)} values, data has {len(values)}")
     return values
+
+
+def unknown_datatype(place: str, datatype: str) -> InvalidRequest:
+    """The error for a datatype that the protocol does not have."""
+    return InvalidRequest(
+        f"{place}: unknown datatype {datatype[:60]!r}", hint=f"known are {', '.join(DTYPES)}"
+    )
 
 
 def _flattened(data: list[Any], depth: int) -> list[Any]:
