@@ -13,7 +13,7 @@ from millpond.serving.server.runtimes.loaded import Loaded, LoadError
 
 log = logging.getLogger(__name__)
 
-FORMATS = ("mlflow",)
+FORMATS = ("mlflow", "sklearn", "xgboost", "lightgbm", "onnx", "pytorch", "keras", "python")
 """Each is a module of this package with ``load(folder, name) -> Loaded``."""
 
 
