@@ -11,8 +11,8 @@ from millpond.serving.server.runtimes.loaded import LoadError
 def find(folder: Path, name: str, what: str, endings: Sequence[str]) -> Path:
     """The model's file: the one called ``model`` with one of the endings, else the only one with an ending.
 
-    KServe's servers take whatever single file has the ending; that several are a mistake is theirs too, but
-    a folder with ``model.json`` beside an ``input.json`` is clear enough.
+    KServe's servers take whatever single file has the ending; that several are a mistake is theirs too,
+    but a folder with ``model.json`` beside an ``input.json`` is clear enough.
 
     Args:
         folder: it, or a file that is the model itself.

@@ -1,4 +1,5 @@
-"""Keras's models from a ``.keras`` file, on whichever backend the environment has; JAX is the light one."""
+"""Keras's models from a ``.keras`` file, on whichever backend the environment has; JAX is the light
+one."""
 
 from __future__ import annotations
 

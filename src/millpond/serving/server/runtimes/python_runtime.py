@@ -1,10 +1,10 @@
 """Any Python class with ``predict``, and ``load`` if it wants to read its files.
 
 The class stands in the folder's only Python file or in ``model.py``; ``MODEL_CLASS`` in the environment
-names another (``file.py:Class`` or ``module:Class``). ``predict`` gets a DataFrame where the request has columns
-by name, an array where it has one tensor, and gives an array, a DataFrame, a list, or a dict of arrays by
-output. A class says with ``rows_independent = True`` that its answer for a row depends on that row alone, so
-that requests may be joined.
+names another (``file.py:Class`` or ``module:Class``). ``predict`` gets a DataFrame where the request has
+columns by name, an array where it has one tensor; it gives an array, a DataFrame, a list, or a dict of
+arrays by name. A class says with ``rows_independent = True`` that its answer for a row depends on that
+row alone, so that requests may be joined.
 """
 
 from __future__ import annotations

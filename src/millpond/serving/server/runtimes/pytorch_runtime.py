@@ -1,7 +1,7 @@
 """PyTorch's models: TorchScript, as ``torch.jit.save`` writes it, or a graph that was exported to ONNX.
 
-A pickled ``nn.Module`` is not read: it is only the weights' names without the code of its class. Such a model
-goes as the format ``python``, with a class that builds it.
+A pickled ``nn.Module`` is not read: it is only the weights' names without the code of its class. Such a
+model goes as the format ``python``, with a class that builds it.
 """
 
 from __future__ import annotations
