@@ -13,6 +13,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable
+from email.message import Message
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -65,6 +66,7 @@ class Echo(BaseHTTPRequestHandler):
             left -= len(chunk)
             size += len(chunk)
             body = body or chunk[:1000]
+        self.server.seen.append(self.headers)  # type: ignore[attr-defined]
         if self.path.startswith("/slow"):
             time.sleep(1.0)
         found = {
@@ -105,6 +107,7 @@ class Upstream(ThreadingHTTPServer):
     def __init__(self, name: str) -> None:
         super().__init__(("127.0.0.1", free_port()), Echo)
         self.name = name
+        self.seen: list[Message] = []
         threading.Thread(target=self.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
 
     @property

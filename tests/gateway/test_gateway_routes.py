@@ -5,15 +5,8 @@ from __future__ import annotations
 import pytest
 
 from millpond.gateway.access import host_of
-from millpond.gateway.routes import (
-    HostTakenError,
-    Route,
-    RouteError,
-    RouteTable,
-    Upstream,
-    parse_owner,
-    parse_routes,
-)
+from millpond.gateway.document import parse_owner, parse_routes
+from millpond.gateway.routes import HostTakenError, Route, RouteError, RouteTable, Upstream
 
 GOOD = {"host": "mlflow", "upstreams": [{"address": "127.0.0.1:5000"}]}
 
@@ -46,6 +39,40 @@ GOOD = {"host": "mlflow", "upstreams": [{"address": "127.0.0.1:5000"}]}
         ({"paths": ["/a/../b"]}, "is not a path"),
         ({"paths": ["/a?b"]}, "is not a path"),
         ({"rewrite": "\\1"}, "is not a path"),
+        ({"upstreams": [{"addresses": []}]}, "addresses is not a list of at least one"),
+        ({"upstreams": [{"addresses": ["a:1", "a:1"]}]}, "upstreams[0]: an address is there twice"),
+        ({"upstreams": [{"address": "a:1", "addresses": ["b:1"]}]}, "both address and addresses"),
+        ({"upstreams": [{"addresses": ["a:1", "b:1"]}, {"address": "b:1"}]}, "an upstream is named twice"),
+        ({"upstreams": [{"address": "a:1", "name": "x"}, {"address": "b:1", "name": "x"}]}, "named twice"),
+        ({"upstreams": [{"address": "a:1", "name": "x/y"}]}, "'x/y' is not a name"),
+        ({"mirrors": {"address": "a:1"}}, "mirrors is not a list"),
+        ({"mirrors": [{"address": "a"}]}, "mirrors[0]: 'a' is not an address"),
+        ({"mirrors": [{"address": "a:1", "percent": 101}]}, "percent: 101 is not a number of percent from 0"),
+        ({"mirrors": [{"address": "a:1", "percent": -0.1}]}, "percent: -0.1"),
+        ({"mirrors": [{"address": "a:1", "percent": float("nan")}]}, "percent: nan"),
+        ({"mirrors": [{"address": "a:1", "percent": True}]}, "percent: True"),
+        ({"mirrors": [{"address": "a:1", "weight": 1}]}, "mirrors[0]: unknown key 'weight'"),
+        ({"mirrors": [{"address": "a:1"}, {"address": "a:1"}]}, "a mirror is named twice"),
+        ({"sticky": {"cookie": "arm"}}, "sticky needs several upstreams"),
+        ({"sticky": {}}, "neither a cookie nor a header"),
+        ({"sticky": {"cookie": "a b"}}, "'a b' is not a cookie's name"),
+        ({"sticky": {"cookie": "millpond_session_8080"}}, "is not a cookie's name"),
+        ({"sticky": {"cookie": "arm", "seconds": -1}}, "seconds: -1 is not a whole number of seconds"),
+        ({"sticky": {"header": "x-user", "seconds": 60}}, "seconds is for a cookie, and there is none"),
+        ({"sticky": {"header": "x-forwarded-for"}}, "sticky: the header x-forwarded-for never arrives"),
+        ({"sticky": {"header": "x user"}}, "'x user' is not a header's name"),
+        ({"sticky": {"cookie": "arm", "salt": ""}}, "salt '' is not a name"),
+        ({"when": {"value": "x"}}, "when: None is not a header's name"),
+        ({"when": {"header": "x-canary"}}, "behind the sign-in cannot depend on a header"),
+        ({"when": {"header": "cookie", "value": "a=b"}}, "the header cookie holds secrets"),
+        ({"when": {"header": "x-millpond-user"}}, "never arrives"),
+        ({"when": {"header": "x-canary", "value": "a\nb"}}, "is not printable ASCII"),
+        ({"when": {"header": "x-canary", "value": ""}}, "is not printable ASCII"),
+        ({"when": "x-canary"}, "when is not an object"),
+        ({"timeout": -1}, "timeout: -1 is not a number of seconds from 0 to 86400"),
+        ({"timeout": "5s"}, "timeout: '5s'"),
+        ({"max_body": 0}, "max_body: 0 is not a whole number of bytes"),
+        ({"max_body": 1.5}, "max_body: 1.5"),
     ],
 )
 def test_a_route_that_cannot_be_is_refused_by_name(change: dict[str, object], reason: str) -> None:
@@ -70,9 +97,61 @@ def test_the_contracts_own_form_is_taken() -> None:
             ]
         }
     )
-    assert route.upstreams[0].parts == ("::1", 5000)
+    assert route.upstreams[0].addresses == ("[::1]:5000",)
     assert route.headers == {"authorization": "Basic x"}
     assert "Basic" not in repr(route)
+
+
+@pytest.mark.parametrize(
+    ("change", "hint"),
+    [
+        ({"mirror": []}, "mirrors"),
+        ({"timeuot": 1}, "timeout"),
+        ({"upstreams": [{"adress": "a:1"}]}, "address"),
+        ({"sticky": {"cokie": "arm"}}, "cookie"),
+        ({"when": {"headr": "x-canary"}}, "header"),
+        ({"mirrors": [{"address": "a:1", "percnt": 1}]}, "percent"),
+    ],
+)
+def test_a_key_that_is_nearly_right_is_answered_with_the_right_one(
+    change: dict[str, object], hint: str
+) -> None:
+    with pytest.raises(RouteError, match="unknown key") as refusal:
+        parse_routes({"routes": [GOOD | change]})
+    assert hint in (refusal.value.hint or "")
+
+
+def test_what_is_kept_reads_back_as_the_same_routes() -> None:
+    full = {
+        "host": "flights",
+        "upstreams": [
+            {"addresses": ["127.0.0.1:1", "[::1]:2"], "weight": 95, "name": "flights-3"},
+            {"address": "127.0.0.1:3", "weight": 5, "protocol": "h2c"},
+        ],
+        "sign_in": False,
+        "paths": ["/v1/models/flights:predict", "/v2/models/flights"],
+        "mirrors": [{"address": "127.0.0.1:3", "percent": 12.5}, {"addresses": ["127.0.0.1:4", "a:5"]}],
+        "sticky": {"cookie": "arm", "seconds": 60, "header": "X-User-Id", "salt": "autumn"},
+        "when": {"header": "X-Canary", "value": "always"},
+        "timeout": 2.5,
+        "max_body": 1 << 20,
+    }
+    routes = parse_routes({"routes": [full, GOOD]})
+    assert parse_routes({"routes": [route.as_dict(secrets=True) for route in routes]}) == routes
+    assert routes[0].when is not None
+    assert routes[0].when.header == "x-canary"
+
+
+def test_two_routes_may_differ_by_a_header_alone() -> None:
+    def routes(*whens: object) -> tuple[Route, ...]:
+        return parse_routes({"routes": [GOOD | {"sign_in": False, "when": when} for when in whens]})
+
+    always, present = {"header": "x-canary", "value": "always"}, {"header": "x-canary", "value": None}
+    assert RouteTable().replace("one", routes(None, always, present)).hosts()
+    with pytest.raises(RouteError, match=r"routes / \(when x-canary: always\) of the host mlflow twice"):
+        RouteTable().replace("one", routes(None, always, always))
+    with pytest.raises(HostTakenError, match="already one's"):
+        RouteTable().replace("one", routes(None)).replace("two", routes(always))
 
 
 def test_an_owner_has_a_plain_name() -> None:
@@ -82,23 +161,26 @@ def test_an_owner_has_a_plain_name() -> None:
 
 
 def test_a_host_has_one_owner_and_one_policy() -> None:
-    table = RouteTable().replace("one", [Route("a", (Upstream("h:1"),))])
+    table = RouteTable().replace("one", [Route("a", (Upstream(("h:1",)),))])
     with pytest.raises(RouteError, match="already one's"):
-        table.replace("two", [Route("a", (Upstream("h:2"),), paths=("/x",))])
+        table.replace("two", [Route("a", (Upstream(("h:2",)),), paths=("/x",))])
     with pytest.raises(RouteError, match="twice"):
-        table.replace("one", [Route("a", (Upstream("h:1"),))] * 2)
+        table.replace("one", [Route("a", (Upstream(("h:1",)),))] * 2)
     with pytest.raises(RouteError, match="both open and behind"):
         table.replace(
             "one",
-            [Route("a", (Upstream("h:1"),)), Route("a", (Upstream("h:1"),), sign_in=False, paths=("/x",))],
+            [
+                Route("a", (Upstream(("h:1",)),)),
+                Route("a", (Upstream(("h:1",)),), sign_in=False, paths=("/x",)),
+            ],
         )
     assert table.replace("one", []).owners == {}
 
 
 def test_the_longest_prefix_of_whole_segments_wins() -> None:
     long, short = (
-        Route("a", (Upstream("h:1"),), paths=("/x/y",)),
-        Route("a", (Upstream("h:2"),), paths=("/x",)),
+        Route("a", (Upstream(("h:1",)),), paths=("/x/y",)),
+        Route("a", (Upstream(("h:2",)),), paths=("/x",)),
     )
     table = RouteTable().replace("one", [short, long])
     assert table.find("a", "/x/y/z") is long

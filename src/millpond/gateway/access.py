@@ -17,13 +17,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from urllib.parse import quote, urlsplit
 
-from millpond.gateway.routes import GATEWAY_HOST, LANDING_HOST, Route, RouteTable
+from millpond.gateway.routes import COOKIE_PREFIX, GATEWAY_HOST, LANDING_HOST, Route, RouteTable
 from millpond.gateway.sessions import Brake, Sessions
 from millpond.gateway.settings import Credentials
 from millpond.gateway.xds import Site
-
-COOKIE_PREFIX = "millpond_session_"
-"""Cookies do not tell ports apart, so the name holds the port: two platforms do not sign each other out."""
 
 USER_HEADER = "x-millpond-user"
 """Tells the upstream who has signed in; what a client sends by this name is removed at the door."""
@@ -75,6 +72,7 @@ class Doorkeeper:
         self.site = site
         self.sessions = sessions
         self.table = RouteTable()
+        # Cookies do not tell ports apart: two platforms must not sign each other out.
         self.cookie_name = f"{COOKIE_PREFIX}{site.port}"
         self.form_brake = Brake(most=8, refill=8.0)
         self._basic_brake = Brake(most=60, refill=1.0)

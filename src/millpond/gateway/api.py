@@ -16,8 +16,9 @@ from starlette.routing import Route as Endpoint
 
 from millpond.gateway import store
 from millpond.gateway.access import Doorkeeper
+from millpond.gateway.document import parse_owner, parse_routes
 from millpond.gateway.envoy import EnvoyAwayError, EnvoyRefusedError, Publisher
-from millpond.gateway.routes import HostTakenError, Route, RouteError, RouteTable, parse_owner, parse_routes
+from millpond.gateway.routes import HostTakenError, Route, RouteError, RouteTable
 from millpond.model.errors import MillpondError
 
 _LONGEST_BODY = 4 << 20
@@ -103,6 +104,15 @@ def application(registry: Registry, publisher: Publisher, doorkeeper: Doorkeeper
     async def listing(request: Request) -> Response:
         return refused(request) or JSONResponse(_listing(registry.table, doorkeeper))
 
+    async def statistics(request: Request) -> Response:
+        denial = refused(request)
+        if denial is not None:
+            return denial
+        try:
+            return JSONResponse({"upstreams": await publisher.statistics(registry.table)})
+        except EnvoyAwayError as error:
+            return _error(503, error)
+
     async def owner(request: Request) -> Response:
         denial = refused(request)
         if denial is not None:
@@ -129,6 +139,7 @@ def application(registry: Registry, publisher: Publisher, doorkeeper: Doorkeeper
             Endpoint("/alive", alive),
             Endpoint("/ready", ready),
             Endpoint("/routes", listing),
+            Endpoint("/statistics", statistics),
             Endpoint("/routes/{owner}", owner, methods=["PUT", "DELETE"]),
         ]
     )

@@ -82,6 +82,20 @@ class GatewayClient:
         owners: dict[str, list[dict[str, Any]]] = self._call("GET", "/routes")["owners"]
         return owners
 
+    def statistics(self) -> dict[str, dict[str, int]]:
+        """What was counted since Envoy started, of each upstream and shadow.
+
+        The keys are ``HOST/NAME`` for what has a name, ``HOST/ADDRESSES`` else, with ``/h2c`` and ``/shadow``
+        after it where that holds. Counted are ``requests``, those ``active`` now, ``errors`` (answers of 500
+        and above, the gateway's own for want of an answer included), ``connect_failures``, and the
+        ``overflow`` that was not sent, as too much was under way.
+
+        Raises:
+            GatewayError: there is no gateway.
+        """
+        found: dict[str, dict[str, int]] = self._call("GET", "/statistics")["upstreams"]
+        return found
+
     def _call(self, method: str, path: str, body: object = None) -> dict[str, Any]:
         request = urllib.request.Request(
             self._api + path,

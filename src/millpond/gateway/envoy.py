@@ -17,14 +17,24 @@ import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from millpond.gateway import pages, store, xds
+from millpond.gateway.clusters import Json, clusters, stat_name, targets
 from millpond.gateway.routes import LANDING_HOST, RouteTable
+from millpond.gateway.virtualhosts import route_table
 from millpond.model.errors import MillpondError
 
 _STATS = {
     "cds": "cluster_manager.cds",
     "rds": f"http.{xds.STAT_PREFIX}.rds.{xds.ROUTE_TABLE}",
+}
+_COUNTERS = {
+    "upstream_rq_total": "requests",
+    "upstream_rq_active": "active",
+    "upstream_rq_5xx": "errors",
+    "upstream_cx_connect_fail": "connect_failures",
+    "upstream_rq_pending_overflow": "overflow",
 }
 _LINE = re.compile(r"(?P<name>\S+): \"?(?P<value>[^\"\n]*)\"?")
 
@@ -73,7 +83,7 @@ class Publisher:
 
     def seed(self, table: RouteTable) -> None:
         """Bring the files in step without asking Envoy, which may not be running yet."""
-        self._write("cds", xds.clusters(table))
+        self._write("cds", clusters(table))
         self._write("rds", [self._routes(table)])
 
     async def ready(self) -> bool:
@@ -82,6 +92,27 @@ class Publisher:
             return await asyncio.to_thread(self._get, "/ready") == "LIVE\n"
         except (OSError, http.client.HTTPException):
             return False
+
+    async def statistics(self, table: RouteTable) -> dict[str, dict[str, int]]:
+        """What Envoy counted of each upstream and shadow of the table, by the name of `stat_name`.
+
+        Raises:
+            EnvoyAwayError: it does not answer.
+        """
+        wanted = f"^cluster\\..+\\.({'|'.join(_COUNTERS)})$"
+        try:
+            text = await asyncio.to_thread(self._get, f"/stats?filter={quote(wanted)}")
+        except (OSError, http.client.HTTPException) as error:
+            raise EnvoyAwayError(
+                "Envoy is not running, so nothing is counted", hint="millpond status"
+            ) from error
+        counted = {match["name"]: match["value"] for match in _LINE.finditer(text)}
+        found = {}
+        for name in {stat_name(route, target) for route, target in targets(table)}:
+            # Envoy takes the colon out of names of statistics.
+            own = f"cluster.{name.replace(':', '_')}."
+            found[name] = {ours: int(counted.get(own + theirs, 0)) for theirs, ours in _COUNTERS.items()}
+        return found
 
     def _listens_on_ipv6(self) -> bool:
         found = store.read(self._path("lds")) or {}
@@ -100,9 +131,9 @@ class Publisher:
                 raise EnvoyAwayError("Envoy is not running, so no route was changed", hint="millpond status")
             await asyncio.sleep(0.05)
         try:
-            await self._step("cds", xds.clusters(before, after))
+            await self._step("cds", clusters(before, after))
             await self._step("rds", [self._routes(after)])
-            await self._step("cds", xds.clusters(after))
+            await self._step("cds", clusters(after))
         except (MillpondError, OSError):
             self.go_back(before)
             raise
@@ -112,19 +143,19 @@ class Publisher:
         with contextlib.suppress(OSError):
             self.seed(table)
 
-    def _routes(self, table: RouteTable) -> xds.Json:
+    def _routes(self, table: RouteTable) -> Json:
         places = [
             pages.Place(next((route.title for route in paths.values() if route.title), host), url, True)
             for host, paths in table.hosts().items()
             for url in [self._site.origin(host)]
             if host != LANDING_HOST
         ]
-        return xds.route_table(self._site, table, pages.unknown_host(places))
+        return route_table(self._site, table, pages.unknown_host(places))
 
     def _path(self, kind: str) -> Path:
         return Path(self._site.xds) / kind / f"{kind}.json"
 
-    def _write(self, kind: str, resources: list[xds.Json]) -> str | None:
+    def _write(self, kind: str, resources: list[Json]) -> str | None:
         """Write a file if it says something new; its version, or None when it was so already."""
         path = self._path(kind)
         try:
@@ -136,7 +167,7 @@ class Publisher:
         store.write(path, xds.response(version, resources))
         return version
 
-    async def _step(self, kind: str, resources: list[xds.Json]) -> None:
+    async def _step(self, kind: str, resources: list[Json]) -> None:
         refused = (await self._state(kind))[1]
         version = self._write(kind, resources)
         if version is None:
@@ -185,13 +216,13 @@ class Publisher:
         finally:
             connection.close()
 
-    async def _reason(self, kind: str, resources: list[xds.Json]) -> str:
+    async def _reason(self, kind: str, resources: list[Json]) -> str:
         """Why, in Envoy's words: its admin interface does not keep them, so another Envoy judges the same."""
         untyped: list[dict[str, Any]] = [
             {key: value for key, value in item.items() if key != "@type"} for item in resources
         ]
         if kind == "cds":
-            static: xds.Json = {"clusters": untyped}
+            static: Json = {"clusters": untyped}
         else:
             manager = xds.listener(self._site, "")
             http_manager = manager["filter_chains"][0]["filters"][0]["typed_config"]

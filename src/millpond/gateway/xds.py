@@ -1,39 +1,29 @@
-"""What Envoy is told, as plain data: the bootstrap, the listener, the clusters and the route table.
+"""What Envoy starts with, as plain data: the bootstrap and the public listener.
 
-Pure: routes in, JSON out. The four parts are Envoy's own xDS resources (v3 API), which Envoy reads from
-files and re-reads when a file is renamed into place, so nothing of Envoy restarts when a route changes.
-A cluster's name holds all that makes it up, so that a cluster never changes: a new one is added, routes
-move, the old one goes, and no request meets a cluster that is being rebuilt.
+Pure: JSON out. These, `clusters` and `virtualhosts` are Envoy's own xDS resources (v3 API), which Envoy reads
+from files and re-reads when a file is renamed into place, so nothing of Envoy restarts when a route changes.
 """
 
 from __future__ import annotations
 
-import ipaddress
-import json
-import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
 
-from millpond.gateway.routes import GATEWAY_HOST, LANDING_HOST, Route, RouteTable, Upstream
+from millpond.gateway.clusters import AGENT_CLUSTER, TYPES, Json, agent_cluster, socket_address
+from millpond.gateway.routes import LANDING_HOST
 
-Json = dict[str, Any]
-
-AGENT_CLUSTER = "millpond-agent"
+EXT_AUTHZ = "envoy.filters.http.ext_authz"
+BUFFER = "envoy.filters.http.buffer"
 ROUTE_TABLE = "millpond"
 STAT_PREFIX = "gateway"
 OWN_PATHS = "/.millpond/"
 """Below this path every host behind the sign-in answers for the gateway itself."""
 
-_TYPES = "type.googleapis.com/envoy."
-_HCM = _TYPES + "extensions.filters.network.http_connection_manager.v3.HttpConnectionManager"
-_LISTENER = _TYPES + "config.listener.v3.Listener"
-_CLUSTER = _TYPES + "config.cluster.v3.Cluster"
-_ROUTES = _TYPES + "config.route.v3.RouteConfiguration"
-_EXT_AUTHZ = "envoy.filters.http.ext_authz"
-_AUTHZ_OFF: Json = {
-    _EXT_AUTHZ: {"@type": _TYPES + "extensions.filters.http.ext_authz.v3.ExtAuthzPerRoute", "disabled": True}
-}
+_HEADER_KIB = 60
+_HEADER_COUNT = 100
+
+_HCM = TYPES + "extensions.filters.network.http_connection_manager.v3.HttpConnectionManager"
+_LISTENER = TYPES + "config.listener.v3.Listener"
 
 
 @dataclass(frozen=True)
@@ -71,17 +61,13 @@ def bootstrap(site: Site) -> Json:
             "lds_config": _file_source(site, "lds"),
             "cds_config": _file_source(site, "cds"),
         },
-        "static_resources": {
-            "clusters": [
-                _cluster(AGENT_CLUSTER, {"pipe": {"path": site.agent_socket}}, "http1", "STATIC", {})
-            ]
-        },
+        "static_resources": {"clusters": [agent_cluster(site.agent_socket)]},
         "overload_manager": {
             "resource_monitors": [
                 {
                     "name": "envoy.resource_monitors.global_downstream_max_connections",
                     "typed_config": {
-                        "@type": _TYPES + "extensions.resource_monitors.downstream_connections.v3."
+                        "@type": TYPES + "extensions.resource_monitors.downstream_connections.v3."
                         "DownstreamConnectionsConfig",
                         "max_active_downstream_connections": 20000,
                     },
@@ -123,16 +109,21 @@ def listener(site: Site, error_page: str) -> Json:
         # The sign-in is decided on the path that the upstream is matched with.
         "normalize_path": True,
         "upgrade_configs": [{"upgrade_type": "websocket"}],
-        "common_http_protocol_options": {"idle_timeout": "300s", "headers_with_underscores_action": "ALLOW"},
+        "common_http_protocol_options": {
+            "idle_timeout": "300s",
+            "headers_with_underscores_action": "ALLOW",
+            "max_headers_count": _HEADER_COUNT,
+        },
         # A slow client holds a connection for ten seconds at most before its request line is complete;
         # bodies and answers take as long as they do, as long as something moves within the hour.
         "request_headers_timeout": "10s",
         "stream_idle_timeout": "3600s",
+        "max_request_headers_kb": _HEADER_KIB,
         "early_header_mutation_extensions": [
             {
                 "name": "strip",
                 "typed_config": {
-                    "@type": _TYPES
+                    "@type": TYPES
                     + "extensions.http.early_header_mutation.header_mutation.v3.HeaderMutation",
                     "mutations": [
                         {"remove_on_match": {"key_matcher": {"prefix": prefix, "ignore_case": True}}}
@@ -142,11 +133,20 @@ def listener(site: Site, error_page: str) -> Json:
             }
         ],
         "http_filters": [
-            {"name": _EXT_AUTHZ, "typed_config": _ext_authz()},
+            {"name": EXT_AUTHZ, "typed_config": _ext_authz()},
+            # Off, except for the routes that say how large a body may be.
+            {
+                "name": BUFFER,
+                "disabled": True,
+                "typed_config": {
+                    "@type": TYPES + "extensions.filters.http.buffer.v3.Buffer",
+                    "max_request_bytes": 1 << 20,
+                },
+            },
             {
                 "name": "envoy.filters.http.router",
                 "typed_config": {
-                    "@type": _TYPES + "extensions.filters.http.router.v3.Router",
+                    "@type": TYPES + "extensions.filters.http.router.v3.Router",
                     "suppress_envoy_headers": True,
                 },
             },
@@ -158,7 +158,7 @@ def listener(site: Site, error_page: str) -> Json:
     public: Json = {
         "@type": _LISTENER,
         "name": "public",
-        "address": _socket("127.0.0.1", site.port),
+        "address": socket_address("127.0.0.1", site.port),
         # With the port shared, a second gateway on it would start without a word.
         "enable_reuse_port": False,
         "per_connection_buffer_limit_bytes": 1 << 20,
@@ -167,18 +167,14 @@ def listener(site: Site, error_page: str) -> Json:
         ],
     }
     if site.ipv6:
-        public["additional_addresses"] = [{"address": _socket("::1", site.port)}]
+        public["additional_addresses"] = [{"address": socket_address("::1", site.port)}]
     return public
-
-
-def _socket(host: str, port: int) -> Json:
-    return {"socket_address": {"address": host, "port_value": port}}
 
 
 def _ext_authz() -> Json:
     exact = ("accept", "cookie", "origin", "sec-fetch-site", "sec-fetch-mode", "sec-websocket-key")
     return {
-        "@type": _TYPES + "extensions.filters.http.ext_authz.v3.ExtAuthz",
+        "@type": TYPES + "extensions.filters.http.ext_authz.v3.ExtAuthz",
         "transport_api_version": "V3",
         "failure_mode_allow": False,
         "status_on_error": {"code": "ServiceUnavailable"},
@@ -207,12 +203,18 @@ def _ext_authz() -> Json:
     }
 
 
+_REFUSALS = {
+    408: ("the request did not arrive in time", "send it without a pause"),
+    413: ("the request's body is larger than this route takes", "send fewer rows at once"),
+    431: (
+        "the request's headers are too many or too large",
+        f"at most {_HEADER_COUNT} headers and {_HEADER_KIB} KiB in all are taken",
+    ),
+}
+
+
 def _local_replies(error_page: str) -> Json:
-    failed: Json = {
-        "status_code_filter": {
-            "comparison": {"op": "GE", "value": {"default_value": 500, "runtime_key": "millpond.unused"}}
-        }
-    }
+    failed = _status("GE", 500)
     browser: Json = {
         "header_filter": {"header": {"name": "accept", "string_match": {"contains": "text/html"}}}
     }
@@ -226,6 +228,17 @@ def _local_replies(error_page: str) -> Json:
                 },
             },
             {
+                "filter": _status("EQ", 504),
+                "body_format_override": {
+                    "json_format": {
+                        "error": "%REQ(:AUTHORITY)% did not answer in time",
+                        "status": "%RESPONSE_CODE%",
+                        "reason": "%RESPONSE_FLAGS_LONG%",
+                        "hint": "ask for less at once, or give the route a longer timeout",
+                    }
+                },
+            },
+            {
                 "filter": failed,
                 "body_format_override": {
                     "json_format": {
@@ -236,15 +249,27 @@ def _local_replies(error_page: str) -> Json:
                     }
                 },
             },
+            *(
+                {
+                    "filter": _status("EQ", code),
+                    "body_format_override": {"json_format": {"error": error, "hint": hint}},
+                }
+                for code, (error, hint) in _REFUSALS.items()
+            ),
         ]
     }
+
+
+def _status(operator: str, code: int) -> Json:
+    value = {"default_value": code, "runtime_key": "millpond.unused"}
+    return {"status_code_filter": {"comparison": {"op": operator, "value": value}}}
 
 
 def _access_log() -> Json:
     return {
         "name": "envoy.access_loggers.stdout",
         "typed_config": {
-            "@type": _TYPES + "extensions.access_loggers.stream.v3.StdoutAccessLog",
+            "@type": TYPES + "extensions.access_loggers.stream.v3.StdoutAccessLog",
             "log_format": {
                 "json_format": {
                     "time": "%START_TIME%",
@@ -262,194 +287,4 @@ def _access_log() -> Json:
                 }
             },
         },
-    }
-
-
-def clusters(*tables: RouteTable) -> list[Json]:
-    """The clusters of all tables, each once."""
-    found: dict[str, Json] = {}
-    for table in tables:
-        for paths in table.hosts().values():
-            for route in paths.values():
-                for upstream in route.upstreams:
-                    name = cluster_name(route, upstream)
-                    if name not in found:
-                        found[name] = _upstream_cluster(name, upstream)
-    return [found[name] for name in sorted(found)]
-
-
-def cluster_name(route: Route, upstream: Upstream) -> str:
-    """The cluster's name in Envoy's statistics: per host and upstream, so that two versions compare."""
-    return f"{route.host}/{upstream.address}" + (
-        "" if upstream.protocol == "http1" else f"/{upstream.protocol}"
-    )
-
-
-def _upstream_cluster(name: str, upstream: Upstream) -> Json:
-    host, port = upstream.parts
-    try:
-        ipaddress.ip_address(host)
-    except ValueError:
-        kind, extra = "STRICT_DNS", {"dns_lookup_family": "V4_PREFERRED"}
-    else:
-        kind, extra = "STATIC", {}
-    return {"@type": _CLUSTER, **_cluster(name, _socket(host, port), upstream.protocol, kind, extra)}
-
-
-def _cluster(name: str, address: Json, protocol: str, kind: str, extra: Json) -> Json:
-    explicit: Json = {"http2_protocol_options": {}} if protocol == "h2c" else {"http_protocol_options": {}}
-    return {
-        "name": name,
-        "type": kind,
-        **extra,
-        "connect_timeout": "2s",
-        "typed_extension_protocol_options": {
-            "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
-                "@type": _TYPES + "extensions.upstreams.http.v3.HttpProtocolOptions",
-                # Below the keep-alive of the servers behind (gunicorn 2 s, uvicorn and Node 5 s): a request
-                # sent on a connection that its server is just closing would be lost.
-                "common_http_protocol_options": {"idle_timeout": "1.5s"},
-                "explicit_http_config": explicit,
-            }
-        },
-        "circuit_breakers": {
-            "thresholds": [
-                {
-                    "max_connections": 10000,
-                    "max_pending_requests": 10000,
-                    "max_requests": 100000,
-                    "max_retries": 1000,
-                }
-            ]
-        },
-        "load_assignment": {
-            "cluster_name": name,
-            "endpoints": [{"lb_endpoints": [{"endpoint": {"address": address}}]}],
-        },
-    }
-
-
-def route_table(site: Site, table: RouteTable, unknown_page: str) -> Json:
-    """Virtual hosts by name; the port in the Host header is left for the upstream and not looked at.
-
-    Args:
-        site: where.
-        table: what.
-        unknown_page: HTML for a ``*.localhost`` name that nothing has.
-    """
-    hosts = table.hosts()
-    known = [site.origin(host) for host in hosts]
-    virtual = [_virtual_host(host, paths) for host, paths in hosts.items()]
-    virtual.append(
-        {
-            "name": GATEWAY_HOST,
-            "domains": [f"{GATEWAY_HOST}.localhost"],
-            "routes": [_agent({"prefix": "/"}, sign_in=False)],
-        }
-    )
-    if LANDING_HOST not in hosts:
-        virtual.append(
-            {
-                "name": LANDING_HOST,
-                "domains": [LANDING_HOST],
-                "routes": [
-                    _agent({"prefix": OWN_PATHS}, sign_in=False),
-                    _agent({"path": "/"}, sign_in=True),
-                    _answer(404, '{"error":"nothing is served at this path"}', "application/json"),
-                ],
-            }
-        )
-    listing = json.dumps({"error": "no such host", "known": known})
-    virtual.append(
-        {
-            "name": "unknown",
-            "domains": ["*.localhost"],
-            "routes": [
-                {
-                    **_answer(404, unknown_page, "text/html; charset=utf-8"),
-                    "match": {
-                        "prefix": "/",
-                        "headers": [{"name": "accept", "string_match": {"contains": "text/html"}}],
-                    },
-                },
-                _answer(404, listing, "application/json"),
-            ],
-        }
-    )
-    # Whoever comes by another name (an address, or a name that a stranger's DNS points here) learns nothing.
-    address = json.dumps({"error": "not a name of this gateway", "use": site.origin(LANDING_HOST)})
-    virtual.append(
-        {"name": "elsewhere", "domains": ["*"], "routes": [_answer(421, address, "application/json")]}
-    )
-    return {
-        "@type": _ROUTES,
-        "name": ROUTE_TABLE,
-        "ignore_port_in_host_matching": True,
-        "max_direct_response_body_size_bytes": 1 << 20,
-        "virtual_hosts": virtual,
-    }
-
-
-def _virtual_host(host: str, paths: dict[str, Route]) -> Json:
-    routes = []
-    if any(route.sign_in for route in paths.values()):
-        routes.append(_agent({"prefix": OWN_PATHS}, sign_in=False))
-    for path in sorted(paths, key=len, reverse=True):
-        routes.append(_upstream_route(path, paths[path]))
-    return {
-        "name": f"host {host}",
-        "domains": [LANDING_HOST if host == LANDING_HOST else f"{host}.localhost"],
-        "routes": routes,
-    }
-
-
-def _upstream_route(path: str, route: Route) -> Json:
-    names = [(cluster_name(route, upstream), upstream.weight) for upstream in route.upstreams]
-    action: Json = {
-        "timeout": "0s",
-        # Only what no upstream has seen is sent again.
-        "retry_policy": {
-            "retry_on": "connect-failure,refused-stream,reset-before-request",
-            "num_retries": 2,
-            "retry_back_off": {"base_interval": "0.025s", "max_interval": "0.25s"},
-        },
-    }
-    if len(names) == 1:
-        action["cluster"] = names[0][0]
-    else:
-        action["weighted_clusters"] = {
-            "clusters": [{"name": name, "weight": weight} for name, weight in names]
-        }
-    if route.rewrite is not None:
-        action["regex_rewrite"] = {
-            "pattern": {"regex": f"^{re.escape(path.rstrip('/'))}/*(.*)$"},
-            "substitution": route.rewrite.rstrip("/").replace("\\", "\\\\") + "/\\1",
-        }
-    return {
-        "match": {"prefix": "/"} if path == "/" else {"path_separated_prefix": path},
-        "route": action,
-        **({} if route.sign_in else {"typed_per_filter_config": _AUTHZ_OFF}),
-    }
-
-
-def _agent(match: Json, *, sign_in: bool) -> Json:
-    return {
-        "match": match,
-        "route": {"cluster": AGENT_CLUSTER, "timeout": "30s"},
-        **({} if sign_in else {"typed_per_filter_config": _AUTHZ_OFF}),
-    }
-
-
-def _answer(status: int, body: str, content_type: str) -> Json:
-    return {
-        "match": {"prefix": "/"},
-        "direct_response": {"status": status, "body": {"inline_string": body}},
-        "response_headers_to_add": [
-            {
-                "header": {"key": name, "value": value},
-                "append_action": "OVERWRITE_IF_EXISTS_OR_ADD",
-            }
-            for name, value in (("content-type", content_type), ("cache-control", "no-store"))
-        ],
-        "typed_per_filter_config": _AUTHZ_OFF,
     }

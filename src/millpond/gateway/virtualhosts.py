@@ -1,0 +1,250 @@
+"""Envoy's route table: virtual hosts, and in each the routes in the order in which they are tried."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import re
+
+from millpond.gateway.clusters import AGENT_CLUSTER, TYPES, Json, cluster_name
+from millpond.gateway.routes import GATEWAY_HOST, LANDING_HOST, Match, Route, RouteTable, Sticky
+from millpond.gateway.xds import BUFFER, EXT_AUTHZ, OWN_PATHS, ROUTE_TABLE, Site
+
+_ROUTES = TYPES + "config.route.v3.RouteConfiguration"
+_AUTHZ_OFF: Json = {
+    EXT_AUTHZ: {"@type": TYPES + "extensions.filters.http.ext_authz.v3.ExtAuthzPerRoute", "disabled": True}
+}
+_LINE = 1_000_000
+"""The length of the line on which sticky users stand; weights are made parts of it."""
+
+_UPLOAD = 60.0
+"""Seconds that a body may take to arrive where a route has a time limit and takes bodies whole."""
+
+
+def route_table(site: Site, table: RouteTable, unknown_page: str) -> Json:
+    """Virtual hosts by name; the port in the Host header is left for the upstream and not looked at.
+
+    Args:
+        site: where.
+        table: what.
+        unknown_page: HTML for a ``*.localhost`` name that nothing has.
+    """
+    hosts = table.hosts()
+    known = [site.origin(host) for host in hosts]
+    virtual = [_virtual_host(host, paths) for host, paths in hosts.items()]
+    virtual.append(
+        {
+            "name": GATEWAY_HOST,
+            "domains": [f"{GATEWAY_HOST}.localhost"],
+            "routes": [_agent({"prefix": "/"}, sign_in=False)],
+        }
+    )
+    if LANDING_HOST not in hosts:
+        virtual.append(
+            {
+                "name": LANDING_HOST,
+                "domains": [LANDING_HOST],
+                "routes": [
+                    _agent({"prefix": OWN_PATHS}, sign_in=False),
+                    _agent({"path": "/"}, sign_in=True),
+                    _answer(404, '{"error":"nothing is served at this path"}', "application/json"),
+                ],
+            }
+        )
+    listing = json.dumps({"error": "no such host", "known": known})
+    virtual.append(
+        {
+            "name": "unknown",
+            "domains": ["*.localhost"],
+            "routes": [
+                {
+                    **_answer(404, unknown_page, "text/html; charset=utf-8"),
+                    "match": {
+                        "prefix": "/",
+                        "headers": [{"name": "accept", "string_match": {"contains": "text/html"}}],
+                    },
+                },
+                _answer(404, listing, "application/json"),
+            ],
+        }
+    )
+    # Whoever comes by another name (an address, or a name that a stranger's DNS points here) learns nothing.
+    address = json.dumps({"error": "not a name of this gateway", "use": site.origin(LANDING_HOST)})
+    virtual.append(
+        {"name": "elsewhere", "domains": ["*"], "routes": [_answer(421, address, "application/json")]}
+    )
+    return {
+        "@type": _ROUTES,
+        "name": ROUTE_TABLE,
+        "ignore_port_in_host_matching": True,
+        "max_direct_response_body_size_bytes": 1 << 20,
+        "virtual_hosts": virtual,
+    }
+
+
+def _virtual_host(host: str, matches: dict[Match, Route]) -> Json:
+    routes = []
+    if any(route.sign_in for route in matches.values()):
+        routes.append(_agent({"prefix": OWN_PATHS}, sign_in=False))
+    for match in sorted(matches, key=lambda match: match.order):
+        routes.extend(_upstream_routes(match, matches[match]))
+    return {
+        "name": f"host {host}",
+        "domains": [LANDING_HOST if host == LANDING_HOST else f"{host}.localhost"],
+        "routes": routes,
+    }
+
+
+def _upstream_routes(match: Match, route: Route) -> list[Json]:
+    """A route as Envoy has it: what is too large first, then each way to know a user, then the rest."""
+    routes = []
+    if route.max_body is not None:
+        large = {"start": route.max_body + 1, "end": (1 << 63) - 1}
+        routes.append(
+            {
+                "match": _match(match, {"name": "content-length", "range_match": large}),
+                "direct_response": {"status": 413},
+                "typed_per_filter_config": _AUTHZ_OFF,
+            }
+        )
+    sticky = route.sticky
+    if sticky is not None and sticky.header is not None:
+        named = _match(match, {"name": sticky.header, "string_match": {"safe_regex": {"regex": ".+"}}})
+        routes.append(_upstream_route(named, match, route, _by_header(sticky, sticky.header)))
+    if sticky is not None and sticky.cookie is not None:
+        having = f"(?:.*;)?\\s*{re.escape(sticky.cookie)}=[^;]+.*"
+        known = _match(match, {"name": "cookie", "string_match": {"safe_regex": {"regex": having}}})
+        routes.append(_upstream_route(known, match, route, {"cookie": {"name": sticky.cookie}}))
+        # Who comes first is placed by the request's id, and given it as the cookie, which places them again.
+        fresh = _upstream_route(_match(match), match, route, {"header": {"header_name": "x-request-id"}})
+        fresh["response_headers_to_add"] = [_hand_out(sticky)]
+        routes.append(fresh)
+    else:
+        routes.append(_upstream_route(_match(match), match, route, None))
+    return routes
+
+
+def _match(match: Match, *headers: Json) -> Json:
+    wanted = list(headers)
+    if match.when is not None and match.when.value is None:
+        wanted.append({"name": match.when.header, "present_match": True})
+    elif match.when is not None:
+        wanted.append({"name": match.when.header, "string_match": {"exact": match.when.value}})
+    path = {"prefix": "/"} if match.path == "/" else {"path_separated_prefix": match.path}
+    return {**path, **({"headers": wanted} if wanted else {})}
+
+
+def _by_header(sticky: Sticky, name: str) -> Json:
+    found: Json = {"header_name": name}
+    if sticky.salt:
+        found["regex_rewrite"] = {"pattern": {"regex": "^"}, "substitution": f"{sticky.salt}:"}
+    return {"header": found}
+
+
+def _hand_out(sticky: Sticky) -> Json:
+    age = f"; Max-Age={sticky.seconds}" if sticky.seconds else ""
+    cookie = f"{sticky.cookie}=%REQ(X-REQUEST-ID)%{age}; Path=/; HttpOnly; SameSite=Lax"
+    return {"header": {"key": "set-cookie", "value": cookie}, "append_action": "APPEND_IF_EXISTS_OR_ADD"}
+
+
+def _upstream_route(matched: Json, match: Match, route: Route, placed_by: Json | None) -> Json:
+    replicas = any(len(upstream.addresses) > 1 for upstream in route.upstreams)
+    action: Json = {
+        "timeout": f"{route.timeout:.3f}s",
+        "retry_policy": _retries(replicas),
+        **_destination(route, placed_by),
+    }
+    if route.mirrors:
+        action["request_mirror_policies"] = [
+            {
+                "cluster": cluster_name(route, mirror),
+                "runtime_fraction": {
+                    "default_value": {"numerator": round(mirror.percent * 10_000), "denominator": "MILLION"}
+                },
+            }
+            for mirror in route.mirrors
+        ]
+    if route.rewrite is not None:
+        action["regex_rewrite"] = {
+            "pattern": {"regex": f"^{re.escape(match.path.rstrip('/'))}/*(.*)$"},
+            "substitution": route.rewrite.rstrip("/").replace("\\", "\\\\") + "/\\1",
+        }
+    filters: Json = {} if route.sign_in else dict(_AUTHZ_OFF)
+    # HTTP/2 may be a stream that answers before it has all, which nobody may wait for.
+    if route.max_body is not None and all(upstream.protocol == "http1" for upstream in route.upstreams):
+        filters[BUFFER] = {
+            "@type": TYPES + "extensions.filters.http.buffer.v3.BufferPerRoute",
+            "buffer": {"max_request_bytes": route.max_body},
+        }
+        if route.timeout:
+            action["max_stream_duration"] = {"max_stream_duration": f"{route.timeout + _UPLOAD:.3f}s"}
+    return {
+        "match": matched,
+        "route": action,
+        **({"typed_per_filter_config": filters} if filters else {}),
+    }
+
+
+def _retries(replicas: bool) -> Json:
+    """Only what no upstream has seen is sent again, to another replica where there is one."""
+    elsewhere: Json = {
+        "retry_host_predicate": [
+            {
+                "name": "envoy.retry_host_predicates.previous_hosts",
+                "typed_config": {
+                    "@type": TYPES + "extensions.retry.host.previous_hosts.v3.PreviousHostsPredicate"
+                },
+            }
+        ],
+        "host_selection_retry_max_attempts": 5,
+    }
+    return {
+        "retry_on": "connect-failure,refused-stream,reset-before-request",
+        "num_retries": 3 if replicas else 2,
+        "retry_back_off": {"base_interval": "0.025s", "max_interval": "0.25s"},
+        **(elsewhere if replicas else {}),
+    }
+
+
+def _destination(route: Route, placed_by: Json | None) -> Json:
+    names = [cluster_name(route, upstream) for upstream in route.upstreams]
+    weights = [upstream.weight for upstream in route.upstreams]
+    if len(names) == 1:
+        return {"cluster": names[0]}
+    shares = weights if placed_by is None else _line(weights)
+    weighted: Json = {
+        "clusters": [{"name": name, "weight": share} for name, share in zip(names, shares, strict=True)]
+    }
+    if placed_by is None:
+        return {"weighted_clusters": weighted}
+    return {"weighted_clusters": {**weighted, "use_hash_policy": True}, "hash_policy": [placed_by]}
+
+
+def _line(weights: list[int]) -> list[int]:
+    """Weights as parts of a line that is always as long, so that a share's growth moves only its border."""
+    total = sum(weights)
+    borders = [round(_LINE * sum(weights[:count]) / total) for count in range(len(weights) + 1)]
+    return [after - before for before, after in itertools.pairwise(borders)]
+
+
+def _agent(match: Json, *, sign_in: bool) -> Json:
+    return {
+        "match": match,
+        "route": {"cluster": AGENT_CLUSTER, "timeout": "30s"},
+        **({} if sign_in else {"typed_per_filter_config": _AUTHZ_OFF}),
+    }
+
+
+def _answer(status: int, body: str, content_type: str) -> Json:
+    return {
+        "match": {"prefix": "/"},
+        "direct_response": {"status": status, "body": {"inline_string": body}},
+        "response_headers_to_add": [
+            {
+                "header": {"key": name, "value": value},
+                "append_action": "OVERWRITE_IF_EXISTS_OR_ADD",
+            }
+            for name, value in (("content-type", content_type), ("cache-control", "no-store"))
+        ],
+        "typed_per_filter_config": _AUTHZ_OFF,
+    }
