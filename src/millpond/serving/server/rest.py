@@ -19,42 +19,23 @@ from millpond.serving.server.errors import (
     UnknownPath,
     WrongMethod,
 )
+from millpond.serving.server.exchange import Call, Reply, Skin
 from millpond.serving.server.metrics import Metrics
 from millpond.serving.server.openapi import page
+from millpond.serving.server.tensors import Prediction, Request
 
-JSON = "application/json"
 BINARY = "application/octet-stream"
-
-
-@dataclass(frozen=True, slots=True)
-class Reply:
-    """What goes back to the client; `header_length` is set when binary data follows the JSON."""
-
-    body: bytes
-    status: int = 200
-    media_type: str = JSON
-    header_length: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Call:
-    """What a path is asked: the body, the request's id, the binary extension's header if there is one."""
-
-    body: bytes
-    identity: str
-    header_length: str | None = None
-
 
 Run = Callable[[Call], Reply]
 
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """What answers a path; `protocol` is set on those that predict, which read a body and take time."""
+    """What answers a path: a `Skin` where that is a prediction, else a function, with the body if `reads`."""
 
     method: str
-    run: Run
-    protocol: str | None = None
+    act: Run | Skin
+    reads: bool = False
 
 
 class Rest:
@@ -74,10 +55,11 @@ class Rest:
             "/v2/health/ready": _get(self._ready),
             "/metrics": Route("GET", self._metrics),
             "/stats": _get(plane.stats_page),
-            f"/v1/models/{name}:predict": Route("POST", self._predict, "v1"),
+            f"/v1/models/{name}:predict": Route("POST", Skin("v1", self._read_v1, self._write_v1, refuse)),
         }
+        infer = Route("POST", Skin("v2", self._read_v2, self._write_v2, refuse))
         for model in (f"/v2/models/{name}", f"/v2/models/{name}/versions/{version}"):
-            self._fixed[f"{model}/infer"] = Route("POST", self._infer, "v2")
+            self._fixed[f"{model}/infer"] = infer
 
     def route(self, method: str, path: str) -> Route:
         """The route of a path.
@@ -145,21 +127,23 @@ class Rest:
     def _metrics(self, call: Call) -> Reply:
         return Reply(self.metrics.page(), media_type=self.metrics.media_type)
 
-    def _infer(self, call: Call) -> Reply:
-        self.plane.loaded()
+    def _read_v2(self, call: Call) -> Request:
         head, tail = v2.split(call.body, call.header_length)
-        request = v2.read(loads(head), tail)
-        prediction = self.plane.infer(request)
-        identity = request.id or call.identity
-        answer, data = v2.write(prediction, self.plane.name, self.plane.version, identity, request)
+        return v2.read(loads(head), tail)
+
+    def _write_v2(self, prediction: Prediction, request: Request, call: Call) -> Reply:
+        name, version = self.plane.name, self.plane.version
+        answer, data = v2.write(prediction, name, version, request.id or call.identity, request)
         written = self._written(answer)
         if data:
             return Reply(b"".join((written, *data)), media_type=BINARY, header_length=len(written))
         return Reply(written)
 
-    def _predict(self, call: Call) -> Reply:
-        signature = self.plane.loaded().signature
-        return Reply(self._written(v1.write(self.plane.infer(v1.read(loads(call.body), signature)))))
+    def _read_v1(self, call: Call) -> Request:
+        return v1.read(loads(call.body), self.plane.loaded().signature)
+
+    def _write_v1(self, prediction: Prediction, request: Request, call: Call) -> Reply:
+        return Reply(self._written(v1.write(prediction)))
 
     def _written(self, answer: dict[str, Any]) -> bytes:
         try:
@@ -170,6 +154,11 @@ class Rest:
 
 def _get(answer: Callable[[], dict[str, Any]]) -> Route:
     return Route("GET", lambda call: Reply(dumps(answer())))
+
+
+def refuse(status: int, sentence: str) -> Reply:
+    """The protocols' error object."""
+    return Reply(dumps({"error": sentence}), status)
 
 
 def loads(body: bytes) -> Any:
