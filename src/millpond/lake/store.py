@@ -177,7 +177,10 @@ def _s3(endpoint: str, key: str, secret: str, region: str) -> S3Store:
 
 
 class S3Store:
-    """Any S3 API through boto3; the digest of what Millpond writes is kept in the object's metadata."""
+    """Any S3 API through boto3, AWS's where no endpoint is given.
+
+    The digest of what Millpond writes is kept in the object's metadata.
+    """
 
     def __init__(self, endpoint: str, key: str, secret: str, region: str) -> None:
         import boto3
@@ -185,7 +188,7 @@ class S3Store:
 
         self._client: Any = boto3.session.Session().client(
             "s3",
-            endpoint_url=endpoint,
+            endpoint_url=endpoint or None,
             aws_access_key_id=key or None,
             aws_secret_access_key=secret or None,
             region_name=region,

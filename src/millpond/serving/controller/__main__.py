@@ -1,8 +1,8 @@
 """``python -m millpond.serving.controller``: look after all deployments of a platform.
 
 Environment: ``MILLPOND_SERVING_TOKEN`` (required), ``MILLPOND_RUN_DIR`` (the supervisor's run directory,
-required), ``MILLPOND_SERVING_DATA``, ``MILLPOND_SERVING_PORTS``; ``MILLPOND_GATEWAY_API``, ``_TOKEN``
-and ``_URL`` when there is a gateway; ``MLFLOW_*`` and ``AWS_*`` for the models. Exit codes: 0 after a stop, 2
+required), ``MILLPOND_SERVING_DATA``, ``MILLPOND_SERVING_PORTS``; ``MILLPOND_GATEWAY_API``, ``_TOKEN`` and
+``_URL`` when there is a gateway; ``MLFLOW_*`` and ``AWS_*`` for the models. Exit codes: 0 after a stop, 2
 when it is called wrongly.
 """
 

@@ -5,15 +5,22 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import logging
 import os
 import shutil
 import signal
 import sys
-from collections.abc import Iterable, Mapping
+import time
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from millpond.model.errors import MillpondError
+
+log = logging.getLogger(__name__)
+
+_LOG_SECONDS = 5.0
 
 
 class FetchError(MillpondError):
@@ -22,13 +29,19 @@ class FetchError(MillpondError):
 
 @dataclass(frozen=True)
 class Artifact:
-    """A model's files, and what its URI meant when it was applied."""
+    """A model's files, and what its URI meant when it was applied; `size` in bytes."""
 
     uri: str
     digest: str
     identity: str | None = None
     version: str | None = None
     run_id: str | None = None
+    size: int = 0
+    files: int = 0
+
+
+Arriving = Callable[[int, int], None]
+"""Told how many bytes and files of a model have come so far."""
 
 
 class ArtifactStore:
@@ -47,12 +60,20 @@ class ArtifactStore:
         """Where the files of a digest are."""
         return self.root / digest
 
-    async def fetch(self, uri: str, known: Mapping[str, str]) -> Artifact:
+    async def fetch(
+        self,
+        uri: str,
+        known: Mapping[str, str],
+        model_format: str = "mlflow",
+        progress: Arriving | None = None,
+    ) -> Artifact:
         """Resolve a URI and have its files here.
 
         Args:
             uri: as ``storageUri`` says.
             known: digests by identity of the models that were fetched before.
+            model_format: an MLflow model must hold an MLmodel, the others what their runtimes look for.
+            progress: called while files come, at most twice a second.
 
         Raises:
             FetchError: there is no such model, or the registry or store does not answer.
@@ -75,10 +96,11 @@ class ArtifactStore:
             env=environment,
             start_new_session=True,
         )
-        asked = json.dumps({"uri": uri, "store": str(self.root), "known": dict(known)})
+        asked = {"uri": uri, "format": model_format, "store": str(self.root), "known": dict(known)}
+        answer: dict[str, Any] = {}
         try:
             async with asyncio.timeout(self._timeout):
-                said, _ = await process.communicate(asked.encode())
+                answer = await self._conversed(process, asked, progress)
         except TimeoutError:
             raise FetchError(f"{uri} could not be downloaded within {self._timeout:g} seconds") from None
         finally:
@@ -86,13 +108,38 @@ class ArtifactStore:
                 with contextlib.suppress(ProcessLookupError):
                     os.killpg(process.pid, signal.SIGKILL)
                 await process.wait()
-        try:
-            answer = json.loads(said.splitlines()[-1])
-        except (IndexError, ValueError):
-            raise FetchError(f"{uri} cannot be read: exit code {process.returncode}") from None
         if "error" in answer:
             raise FetchError(answer["error"], hint=answer.get("hint"))
+        if "digest" not in answer:
+            raise FetchError(f"{uri} cannot be read: exit code {process.returncode}")
         return Artifact(**answer)
+
+    async def _conversed(
+        self, process: asyncio.subprocess.Process, asked: dict[str, Any], progress: Arriving | None
+    ) -> dict[str, Any]:
+        """Ask the process, pass on what it tells, and give its last answer."""
+        assert process.stdin is not None and process.stdout is not None
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+            process.stdin.write(json.dumps(asked).encode())
+            await process.stdin.drain()
+        process.stdin.close()
+        answer: dict[str, Any] = {}
+        told = time.monotonic()
+        async for line in process.stdout:
+            try:
+                said = json.loads(line)
+            except ValueError:
+                continue
+            if "bytes" not in said:
+                answer = said
+                continue
+            if progress is not None:
+                progress(said["bytes"], said["files"])
+            if time.monotonic() - told > _LOG_SECONDS:
+                told = time.monotonic()
+                log.info("fetching %s: %.1f MB so far", asked["uri"], said["bytes"] / 1e6)
+        await process.wait()
+        return answer
 
     def keep_only(self, digests: Iterable[str]) -> None:
         """Remove what no deployment needs, leftovers of broken downloads too."""
@@ -100,4 +147,8 @@ class ArtifactStore:
         if self.root.is_dir():
             for path in self.root.iterdir():
                 if path.name not in kept:
-                    shutil.rmtree(path, ignore_errors=True)
+                    # Out of the way first: a folder that is half removed must not stand under its digest.
+                    gone = path if path.name.startswith(".") else path.with_name(f".gone-{path.name}")
+                    with contextlib.suppress(OSError):
+                        path.rename(gone)
+                    shutil.rmtree(gone, ignore_errors=True)

@@ -1,9 +1,10 @@
 """A short-lived process that finds a model and brings its files here: the only place that needs MLflow.
 
-Reads ``{"uri": ..., "store": folder, "known": {identity: digest}}`` from standard input and prints one JSON
-line: the artifact, or ``{"error": ..., "hint": ...}``. Files land in ``store/<digest>``, complete or not at
-all; the digest is of their names and contents. A registered version whose files are known and
-here is not downloaded again, because versions do not change; anything else is.
+Reads ``{"uri": ..., "format": ..., "store": folder, "known": {identity: digest}}`` from standard input.
+Prints a JSON line ``{"bytes": ..., "files": ...}`` now and then while files come, and at last one with
+the artifact or ``{"error": ..., "hint": ...}``. Files land in ``store/<digest>``, complete or not at all;
+the digest is of their names and contents. A registered version whose files are known and here is not
+downloaded again, because versions do not change; anything else is.
 """
 
 from __future__ import annotations
@@ -14,12 +15,20 @@ import os
 import shutil
 import sys
 import tempfile
+import threading
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
 from millpond.model.errors import MillpondError
+from millpond.serving.controller.sources import copied, size_of
+
+Tell = Callable[[int, int], None]
+"""Told bytes and files."""
+
+_EVERY_SECONDS = 0.5
 
 
 @dataclass(frozen=True)
@@ -37,8 +46,18 @@ def main() -> int:
     asked = json.load(sys.stdin)
     said = sys.stdout
     sys.stdout = sys.stderr  # whatever a library prints is a log line, not the answer
+
+    def tell(size: int, files: int) -> None:
+        print(json.dumps({"bytes": size, "files": files}), file=said, flush=True)
+
     try:
-        answer: dict[str, Any] = fetch(asked["uri"], Path(asked["store"]), asked.get("known") or {})
+        answer: dict[str, Any] = fetch(
+            asked["uri"],
+            Path(asked["store"]),
+            asked.get("known") or {},
+            model_format=asked.get("format") or "mlflow",
+            tell=tell,
+        )
     except MillpondError as error:
         answer = {"error": error.message, "hint": error.hint}
     except Exception as error:
@@ -48,7 +67,14 @@ def main() -> int:
     return 1 if "error" in answer else 0
 
 
-def fetch(uri: str, store: Path, known: dict[str, str]) -> dict[str, Any]:
+def fetch(
+    uri: str,
+    store: Path,
+    known: dict[str, str],
+    *,
+    model_format: str = "mlflow",
+    tell: Tell = lambda size, files: None,
+) -> dict[str, Any]:
     """Resolve, and download unless the files are here.
 
     Raises:
@@ -59,9 +85,15 @@ def fetch(uri: str, store: Path, known: dict[str, str]) -> dict[str, Any]:
         os.environ.setdefault("MLFLOW_S3_ENDPOINT_URL", endpoint)
     resolved = resolve(uri)
     digest = known.get(resolved.identity or "")
-    if digest is None or not (store / digest / "MLmodel").is_file():
-        digest = _download(resolved, store)
-    return {**asdict(resolved), "digest": digest}
+    if digest is None or not (store / digest).is_dir():
+        digest = _download(resolved, store, tell)
+    folder = store / digest
+    if model_format == "mlflow" and not (folder / "MLmodel").is_file():
+        raise MillpondError(
+            f"{resolved.uri} is no MLflow model", hint="the folder must hold a file called MLmodel"
+        )
+    size, files = size_of(folder)
+    return {**asdict(resolved), "digest": digest, "size": size, "files": files}
 
 
 def resolve(uri: str) -> Resolved:
@@ -107,34 +139,34 @@ def resolve(uri: str) -> Resolved:
     )
 
 
-def _download(resolved: Resolved, store: Path) -> str:
+def _download(resolved: Resolved, store: Path, tell: Tell) -> str:
     store.mkdir(parents=True, exist_ok=True)
     partial = Path(tempfile.mkdtemp(prefix=".partial-", dir=store))
+    done = threading.Event()
+    watching = threading.Thread(target=_watch, args=(partial, done, tell), daemon=True)
+    watching.start()
     try:
-        folder = _copied(resolved.uri, partial)
-        if not (folder / "MLmodel").is_file():
-            raise MillpondError(
-                f"{resolved.uri} is no MLflow model", hint="the folder must hold a file called MLmodel"
-            )
+        folder = copied(resolved.uri, partial)
+        tell(*size_of(folder))
         digest = digest_of(folder)
         target = store / digest
-        if not (target / "MLmodel").is_file():
-            shutil.rmtree(target, ignore_errors=True)
+        # What stands under its digest is whole: it got there by one rename, and leaves by one.
+        try:
             folder.rename(target)
+        except OSError:
+            if not target.is_dir():
+                raise
         return digest
     finally:
+        done.set()
+        watching.join()
         shutil.rmtree(partial, ignore_errors=True)
 
 
-def _copied(uri: str, into: Path) -> Path:
-    local = Path(unquote(urlsplit(uri).path)) if uri.startswith("file://") else Path(uri)
-    if uri.startswith(("/", "file://")):
-        if not local.is_dir():
-            raise MillpondError(f"there is no folder {local}")
-        return Path(shutil.copytree(local, into / "model"))
-    from mlflow.artifacts import download_artifacts
-
-    return Path(download_artifacts(artifact_uri=uri, dst_path=str(into)))
+def _watch(folder: Path, done: threading.Event, tell: Tell) -> None:
+    """Tell how much came so far: from the disk, as each of the ways here counts differently or not at all."""
+    while not done.wait(_EVERY_SECONDS):
+        tell(*size_of(folder))
 
 
 def digest_of(folder: Path) -> str:

@@ -30,7 +30,8 @@ INHERITED = (
     "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy",
     # Where packages come from and are kept: the serving controller installs models' environments.
     "MILLPOND_CACHE_DIR", "XDG_CACHE_HOME", "UV_DEFAULT_INDEX", "UV_INDEX", "UV_INDEX_URL",
-    "UV_EXTRA_INDEX_URL", "UV_FIND_LINKS", "UV_CONFIG_FILE", "UV_NATIVE_TLS", "PIP_INDEX_URL", "PIP_EXTRA_INDEX_URL",
+    "UV_EXTRA_INDEX_URL", "UV_FIND_LINKS", "UV_CONFIG_FILE", "UV_NATIVE_TLS", "PIP_INDEX_URL",
+    "PIP_EXTRA_INDEX_URL",
 )  # fmt: skip
 """What a child takes over from the process that starts it; everything else it is given."""
 
