@@ -53,7 +53,7 @@ class Window:
 
 
 class View:
-    """A list of entries, and the questions that every analysis asks of it; `complete` where none is left out."""
+    """Entries, and the questions that every analysis asks of them; `complete` when none is left out."""
 
     def __init__(self, entries: Iterable[Entry], complete: bool = True) -> None:
         self.complete = complete
