@@ -22,8 +22,11 @@ from millpond.serving.predictionlog import SegmentWriter
 from millpond.serving.server.app import Application
 from millpond.serving.server.arguments import Limits, parse
 from millpond.serving.server.dataplane import DataPlane
+from millpond.serving.server.engine import Batching, Engine
+from millpond.serving.server.independence import prove
 from millpond.serving.server.metrics import Metrics
-from millpond.serving.server.model import load
+from millpond.serving.server.model import Model, load
+from millpond.serving.server.samples import Samples
 
 log = logging.getLogger("millpond.serving")
 
@@ -53,7 +56,10 @@ async def _serve(options: argparse.Namespace) -> int:
     plane.log = _log(options)
     metrics = Metrics(options.name, options.version)
     limits = Limits(options.max_body, options.body_timeout, options.max_waiting)
-    application = Application(plane, metrics, limits, options.threads)
+    plane.engine = engine = Engine(
+        plane, threads=options.threads, timeout=options.timeout, batching=_batching(options)
+    )
+    application = Application(plane, metrics, limits, engine)
     server = Server(
         application,
         address=options.host,
@@ -82,10 +88,18 @@ async def _serve(options: argparse.Namespace) -> int:
         await serving
     finally:
         server.stop()
-        application.pool.shutdown(wait=False, cancel_futures=True)
+        engine.pool.shutdown(wait=False, cancel_futures=True)
         if plane.log is not None:
             plane.log.close()
+        if engine.busy or not loading.done():
+            logging.shutdown()
+            os._exit(0)  # the interpreter would wait for a thread that nobody waits for any more
     return 0
+
+
+def _batching(options: argparse.Namespace) -> Batching:
+    rows = options.batch if isinstance(options.batch, int) else None
+    return Batching(rows, options.batch_wait, off=options.batch == "off")
 
 
 def _log(options: argparse.Namespace) -> SegmentWriter | None:
@@ -100,11 +114,16 @@ def _log(options: argparse.Namespace) -> SegmentWriter | None:
     )
 
 
+def _loaded(options: argparse.Namespace) -> Model:
+    model = load(options.model_dir, options.name, options.version, options.format)
+    if options.batch != "off":
+        prove(model, Samples(model.signature, model.loaded.example))
+    return model
+
+
 async def _load(application: Application, plane: DataPlane, options: argparse.Namespace) -> None:
     loop = asyncio.get_running_loop()
-    model = await loop.run_in_executor(
-        application.pool, load, options.model_dir, plane.name, plane.version, options.format
-    )
+    model = await loop.run_in_executor(application.engine.pool, _loaded, options)
     gc.collect()
     gc.freeze()  # what is loaded stays: the collector need not walk it at every turn
     plane.model = model

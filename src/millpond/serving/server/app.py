@@ -1,18 +1,16 @@
 """HTTP on granian's RSGI: paths, bodies and their limits, headers.
 
-The event loop only reads and writes; JSON, the model and its answer are worked on in the
-predicting threads, so that health is answered while a slow model runs. One thread is the default,
-because not every framework's predict may be called twice at once.
+Where and with what else a request is predicted is the engine's business.
 """
 
 from __future__ import annotations
 
 import asyncio
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from millpond.serving.server.arguments import Limits
 from millpond.serving.server.dataplane import DataPlane
+from millpond.serving.server.engine import Engine
 from millpond.serving.server.errors import TooLarge, TooSlow, Unsupported, WrongMethod
 from millpond.serving.server.exchange import Call, Exchange, Reply, Skin, identity, is_shadow, refusal
 from millpond.serving.server.metrics import Metrics
@@ -23,13 +21,13 @@ from millpond.serving.server.v2 import HEADER_LENGTH
 class Application:
     """An RSGI application around one data plane."""
 
-    def __init__(self, plane: DataPlane, metrics: Metrics, limits: Limits, threads: int = 1) -> None:
+    def __init__(self, plane: DataPlane, metrics: Metrics, limits: Limits, engine: Engine) -> None:
         self.plane = plane
         self.rest = Rest(plane, metrics)
         self.metrics = metrics
         self.limits = limits
-        self.pool = ThreadPoolExecutor(threads, thread_name_prefix="predict")
-        self.exchange = Exchange(plane, metrics, limits, self.pool)
+        self.engine = engine
+        self.exchange = Exchange(plane, metrics, limits, engine)
 
     async def __rsgi__(self, scope: Any, proto: Any) -> None:
         """Answer one request."""

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from millpond import __version__
 from millpond.serving.predictionlog import SegmentWriter
-from millpond.serving.server.errors import InvalidRequest, NotReady, UnknownModel, UnknownVersion
+from millpond.serving.server.errors import Hung, InvalidRequest, NotReady, UnknownModel, UnknownVersion
 from millpond.serving.server.model import Model
 from millpond.serving.server.stats import Stats
 from millpond.serving.server.tensors import Prediction, Request
+
+if TYPE_CHECKING:
+    from millpond.serving.server.engine import Engine
 
 EXTENSIONS = ("binary_tensor_data",)
 
@@ -24,17 +27,28 @@ class DataPlane:
         self.model: Model | None = None
         self.stats = Stats()
         self.log: SegmentWriter | None = None
+        self.engine: Engine | None = None
 
     def stats_page(self) -> dict[str, Any]:
         """What ``/stats`` says of the process."""
         log = self.log
         return {
             **self.stats.page(),
+            "batch": self.engine.page() if self.engine is not None else {},
             "log": {
                 "written": log.written if log is not None else 0,
                 "dropped": log.dropped if log is not None else 0,
             },
         }
+
+    def check_life(self) -> None:
+        """Refuse when the process can only be mended by a restart.
+
+        Raises:
+            Hung: the model does not come back from a prediction.
+        """
+        if self.engine is not None and self.engine.stuck:
+            raise Hung(self.name, self.engine.timeout)
 
     @property
     def ready(self) -> bool:
@@ -68,7 +82,15 @@ class DataPlane:
         Raises:
             RequestError: see `Model.answer`; an output that the model does not have.
         """
-        prediction = self.loaded().answer(request)
+        return self.selected(request, self.loaded().answer(request))
+
+    @staticmethod
+    def selected(request: Request, prediction: Prediction) -> Prediction:
+        """The prediction with only the outputs that were asked for.
+
+        Raises:
+            InvalidRequest: one that the model does not have.
+        """
         if request.outputs is not None:
             by_name = {output.name: output for output in prediction.outputs}
             for name in request.outputs:

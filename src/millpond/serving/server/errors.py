@@ -144,6 +144,33 @@ class ModelFailed(RequestError):
         super().__init__(f"model {model} failed: {one_line(error)}")
 
 
+class NonsenseRows(RequestError):
+    """The model gave another number of rows than it was asked for."""
+
+    status = 500
+
+    def __init__(self, model: str, asked: int, output: str, given: int | str) -> None:
+        super().__init__(f"model {model} was asked for {asked} rows and gave {given} in {output}")
+
+
+class Overdue(RequestError):
+    """The prediction took longer than a request may take."""
+
+    status = 504
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(f"the model did not answer within {seconds:g} seconds")
+
+
+class Hung(RequestError):
+    """The model is at one prediction for longer than any request may take: only a restart helps."""
+
+    status = 503
+
+    def __init__(self, name: str, seconds: float) -> None:
+        super().__init__(f"model {name} is at one prediction for more than {seconds:g} seconds")
+
+
 class NotReady(RequestError):
     """The model is still loading."""
 

@@ -7,16 +7,15 @@ read, how an answer and a refusal are written.
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections.abc import Awaitable, Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from time import perf_counter, time
 from uuid import uuid4
 
 from millpond.serving.server.arguments import Limits
 from millpond.serving.server.dataplane import DataPlane
+from millpond.serving.server.engine import Engine
 from millpond.serving.server.errors import Busy, NotReady, RequestError
 from millpond.serving.server.metrics import Metrics
 from millpond.serving.server.tensors import Prediction, Request
@@ -66,11 +65,11 @@ class Skin:
 class Exchange:
     """Answers requests to predict for one data plane."""
 
-    def __init__(self, plane: DataPlane, metrics: Metrics, limits: Limits, pool: ThreadPoolExecutor) -> None:
+    def __init__(self, plane: DataPlane, metrics: Metrics, limits: Limits, engine: Engine) -> None:
         self.plane = plane
         self.metrics = metrics
         self.limits = limits
-        self.pool = pool
+        self.engine = engine
 
     async def answer(self, skin: Skin, call: Call, receive: Callable[[], Awaitable[bytes]]) -> Reply:
         """The reply to a request whose body `receive` brings; never raises for what went wrong with it."""
@@ -109,12 +108,12 @@ class Exchange:
         return reply
 
     async def _predict(self, skin: Skin, call: Call) -> Reply:
-        return await asyncio.get_running_loop().run_in_executor(self.pool, self._work, skin, call)
-
-    def _work(self, skin: Skin, call: Call) -> Reply:
-        self.plane.loaded()
-        request = skin.read(call)
-        return skin.write(self.plane.infer(request), request, call)
+        reply: Reply = await self.engine.predict(
+            lambda: skin.read(call),
+            lambda request, prediction: skin.write(prediction, request, call),
+            len(call.body),
+        )
+        return reply
 
     def _begin(self) -> None:
         if self.plane.stats.in_flight >= self.limits.waiting:

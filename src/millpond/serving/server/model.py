@@ -13,10 +13,11 @@ from time import perf_counter
 from typing import Any
 
 from millpond.serving.server import runtimes
-from millpond.serving.server.errors import InvalidRequest, ModelFailed, RequestError, one_line
+from millpond.serving.server.errors import InvalidRequest, ModelFailed, NonsenseRows, RequestError, one_line
 from millpond.serving.server.results import outputs_of
 from millpond.serving.server.runtimes import Loaded, LoadError
 from millpond.serving.server.signature import Signature
+from millpond.serving.server.table import Table, count_of
 from millpond.serving.server.tensors import Prediction, Request
 
 log = logging.getLogger(__name__)
@@ -35,6 +36,59 @@ class Model:
     signature: Signature
     loaded: Loaded
     load_seconds: float = 0.0
+    seconds: float | None = None
+    joins: bool | None = None
+    joins_reason: str = "there was no example to try it on"
+
+    @property
+    def direct(self) -> bool:
+        """Whether nothing but its own predict stands between the data and the result."""
+        return self.signature.exact or self.loaded.predict_with is None
+
+    def arrange(self, request: Request) -> Any:
+        """The data that a request asks with.
+
+        Raises:
+            RequestError: the request does not fit the model.
+        """
+        return self.signature.table(request)
+
+    def run(self, data: Any) -> Any:
+        """The model's own result for data from `arrange`; raises whatever it raises."""
+        return self.loaded.predict(data.frame() if isinstance(data, Table) else data)
+
+    def outputs(self, result: Any, rows: int | None) -> Prediction:
+        """A result as outputs.
+
+        Raises:
+            TypeError: it is nothing that tensors can hold.
+            NonsenseRows: it has another number of rows, where one per row is all that makes sense.
+        """
+        prediction = outputs_of(result, self.signature.output_names)
+        if rows is not None:
+            for output in prediction.outputs:
+                if output.shape[0] != rows:
+                    raise NonsenseRows(self.name, rows, output.name, output.shape[0])
+        return prediction
+
+    def answer_to(self, data: Any) -> Prediction:
+        """The prediction for data from `arrange`.
+
+        Raises:
+            ModelFailed, NonsenseRows: the model raised, or gave another number of rows.
+        """
+        try:
+            return self.outputs(self.run(data), self._rows(data))
+        except RequestError:
+            raise
+        except Exception as error:
+            raise ModelFailed(self.name, error) from error
+
+    def _rows(self, data: Any) -> int | None:
+        """How many rows an answer must have; None where the model decides."""
+        if isinstance(data, Table) or self.loaded.rows_independent:
+            return count_of(data)
+        return None
 
     def answer(self, request: Request) -> Prediction:
         """The prediction for a request.
@@ -42,19 +96,22 @@ class Model:
         Raises:
             RequestError: the request does not fit the model, or the model raised.
         """
-        data = self.signature.arrange(request)
+        data = self.signature.table(request)
+        if self.direct:
+            return self.answer_to(data)
+        rows = self._rows(data)
         try:
-            result = self._predict(data, request)
-            return outputs_of(result, self.signature.output_names)
+            return self.outputs(self._checked(data, request), rows)
         except RequestError:
             raise
         except Exception as error:
             raise ModelFailed(self.name, error) from error
 
-    def _predict(self, data: Any, request: Request) -> Any:
+    def _checked(self, data: Any, request: Request) -> Any:
         checked = self.loaded.predict_with
-        if self.signature.exact or checked is None:
-            return self.loaded.predict(data)
+        assert checked is not None
+        if isinstance(data, Table):
+            data = data.frame()
         from mlflow.exceptions import MlflowException
 
         parameters = request.parameters if self.signature.has_parameters else {}

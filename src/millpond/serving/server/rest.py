@@ -51,7 +51,7 @@ class Rest:
             "/openapi.json": _get(lambda: page(self.plane)),
             "/v1/models": _get(lambda: {"models": [name]}),
             "/v2": _get(plane.server_metadata),
-            "/v2/health/live": Route("GET", lambda call: self._live),
+            "/v2/health/live": Route("GET", self._is_live),
             "/v2/health/ready": _get(self._ready),
             "/metrics": Route("GET", self._metrics),
             "/stats": _get(plane.stats_page),
@@ -126,6 +126,10 @@ class Rest:
 
     def _metrics(self, call: Call) -> Reply:
         return Reply(self.metrics.page(), media_type=self.metrics.media_type)
+
+    def _is_live(self, call: Call) -> Reply:
+        self.plane.check_life()
+        return self._live
 
     def _read_v2(self, call: Call) -> Request:
         head, tail = v2.split(call.body, call.header_length)
