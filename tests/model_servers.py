@@ -93,10 +93,12 @@ class ModelServer:
     def __init__(self, python: Path, model: Path, name: str, log: Path, *options: str) -> None:
         self.name = name
         self.port = free_port()
+        self.grpc_port = free_port()
         self.log = log
         self._command = [
             *(str(python), "-m", "millpond.serving.server", "--model-dir", str(model)),
-            *("--name", name, "--version", "3", "--port", str(self.port), *options),
+            *("--name", name, "--version", "3", "--port", str(self.port)),
+            *("--grpc-port", str(self.grpc_port), *options),
         ]
         self.process: subprocess.Popen[bytes] | None = None
 

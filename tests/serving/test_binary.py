@@ -4,49 +4,14 @@ from __future__ import annotations
 
 import base64
 import json
-import struct
 from typing import Any
 
 import pytest
+from binary_tensors import pack, unpack
 
 from model_servers import Answer, ModelServer
 
 HEADER = "inference-header-content-length"
-FORMATS = {
-    "BOOL": "?",
-    "UINT8": "B",
-    "UINT16": "H",
-    "UINT32": "I",
-    "UINT64": "Q",
-    "INT8": "b",
-    "INT16": "h",
-    "INT32": "i",
-    "INT64": "q",
-    "FP16": "e",
-    "FP32": "f",
-    "FP64": "d",
-}
-
-
-def pack(datatype: str, values: list[Any]) -> bytes:
-    """Values as the extension lays them out."""
-    if datatype == "BYTES":
-        return b"".join(struct.pack("<I", len(value)) + value for value in values)
-    return struct.pack(f"<{len(values)}{FORMATS[datatype]}", *values)
-
-
-def unpack(datatype: str, data: bytes) -> list[Any]:
-    """The values in data that the extension has laid out."""
-    if datatype != "BYTES":
-        return list(
-            struct.unpack(f"<{len(data) // struct.calcsize(FORMATS[datatype])}{FORMATS[datatype]}", data)
-        )
-    found = []
-    while data:
-        (length,) = struct.unpack_from("<I", data)
-        found.append(data[4 : 4 + length])
-        data = data[4 + length :]
-    return found
 
 
 def tensor(name: str, datatype: str, shape: list[int], data: bytes, **parameters: Any) -> dict[str, Any]:

@@ -13,6 +13,7 @@ import os
 import signal
 import socket
 import sys
+from collections.abc import Awaitable
 
 from granian.constants import HTTPModes, Interfaces
 from granian.server.embed import Server
@@ -41,9 +42,10 @@ def main(argv: list[str] | None = None) -> int:
     )
     for noisy in ("mlflow", "_granian", "asyncio"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
-    if not _free(options.host, options.port):
-        log.error("port %s of %s is taken", options.port, options.host)
-        return 1
+    for port in (options.port, options.grpc_port):
+        if port and not _free(options.host, port):
+            log.error("port %s of %s is taken", port, options.host)
+            return 1
     try:
         return asyncio.run(_serve(options))
     except MillpondError as error:
@@ -72,9 +74,12 @@ async def _serve(options: argparse.Namespace) -> int:
         log_enabled=False,
     )
     loop = asyncio.get_running_loop()
+    stopping = asyncio.Event()
+    rpc = await _grpc(application, options, stopping)
 
     def stop() -> None:
         server.stop()
+        stopping.set()
         loop.call_later(options.grace, os._exit, 0)
 
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -88,6 +93,8 @@ async def _serve(options: argparse.Namespace) -> int:
         await serving
     finally:
         server.stop()
+        stopping.set()
+        await rpc
         engine.pool.shutdown(wait=False, cancel_futures=True)
         if plane.log is not None:
             plane.log.close()
@@ -100,6 +107,24 @@ async def _serve(options: argparse.Namespace) -> int:
 def _batching(options: argparse.Namespace) -> Batching:
     rows = options.batch if isinstance(options.batch, int) else None
     return Batching(rows, options.batch_wait, off=options.batch == "off")
+
+
+async def _grpc(
+    application: Application, options: argparse.Namespace, stopping: asyncio.Event
+) -> Awaitable[None]:
+    """Listen for gRPC, if a port for it is given; the result ends when, `stopping` set, all is answered."""
+
+    async def until_stopped() -> None:
+        await stopping.wait()
+        await server.stop(options.grace)
+
+    if not options.grpc_port:
+        return asyncio.sleep(0)
+    from millpond.serving.server.grpc_server import GrpcServer  # grpcio is for those who ask for it
+
+    server = GrpcServer(application.exchange, application.limits)
+    await server.start(options.host, options.grpc_port)
+    return asyncio.create_task(until_stopped())
 
 
 def _log(options: argparse.Namespace) -> SegmentWriter | None:

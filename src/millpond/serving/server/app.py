@@ -42,9 +42,11 @@ class Application:
             if isinstance(act, Skin):
                 headers.append(("x-millpond-revision", self.plane.revision))
                 call = _call(scope, asked)
-                reply = await self.exchange.answer(act, call, lambda: self._body(scope.headers, proto))
+                reply = await self.exchange.answer(
+                    act, call, lambda: self._body(scope, proto, self.limits.body)
+                )
             elif route.reads:
-                reply = act(_call(scope, asked, await self._body(scope.headers, proto)))
+                reply = act(_call(scope, asked, await self._body(scope, proto, route.reads)))
             else:
                 reply = act(Call(scope.path, asked))
         except Exception as error:
@@ -64,7 +66,8 @@ class Application:
         else:
             proto.response_bytes(reply.status, headers, reply.body)
 
-    async def _body(self, headers: Any, proto: Any) -> bytes:
+    async def _body(self, scope: Any, proto: Any, limit: int) -> bytes:
+        headers = scope.headers
         encoding = headers.get("content-encoding")
         if encoding and encoding.lower() != "identity":
             raise Unsupported(
@@ -74,14 +77,14 @@ class Application:
         try:
             async with asyncio.timeout(self.limits.seconds):
                 if length is not None and length.isdecimal():
-                    if int(length) > self.limits.body:
-                        raise TooLarge(self.limits.body)
+                    if int(length) > limit:
+                        raise TooLarge(limit)
                     return bytes(await proto())
                 chunks, size = [], 0
                 async for chunk in proto:
                     size += len(chunk)
-                    if size > self.limits.body:
-                        raise TooLarge(self.limits.body)
+                    if size > limit:
+                        raise TooLarge(limit)
                     chunks.append(chunk)
                 return b"".join(chunks)
         except TimeoutError:

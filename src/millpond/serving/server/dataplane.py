@@ -14,7 +14,7 @@ from millpond.serving.server.tensors import Prediction, Request
 if TYPE_CHECKING:
     from millpond.serving.server.engine import Engine
 
-EXTENSIONS = ("binary_tensor_data",)
+EXTENSIONS = ("binary_tensor_data", "model_repository")
 
 
 class DataPlane:

@@ -120,6 +120,12 @@ class TooSlow(RequestError):
         super().__init__(f"the body did not arrive within {seconds:g} seconds")
 
 
+class Conflict(RequestError):
+    """The server is not in a state in which it could do that."""
+
+    status = 409
+
+
 class TooLarge(RequestError):
     """The body is larger than the server takes."""
 

@@ -7,6 +7,7 @@ read, how an answer and a refusal are written.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -21,6 +22,9 @@ from millpond.serving.server.metrics import Metrics
 from millpond.serving.server.tensors import Prediction, Request
 
 log = logging.getLogger(__name__)
+
+_GONE = 499
+"""The status that is counted for a request whose client went away before its answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +88,11 @@ class Exchange:
             reply = await self._predict(skin, call)
         except Exception as error:
             reply = skin.refuse(*refusal(error, call.path, call.identity))
+        except asyncio.CancelledError:
+            if begun:
+                self._end(_GONE)
+            self.metrics.answered(skin.name, _GONE, perf_counter() - started)
+            raise
         if begun:
             self._end(reply.status)
         seconds = perf_counter() - started

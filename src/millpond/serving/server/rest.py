@@ -9,7 +9,7 @@ from urllib.parse import unquote
 
 import orjson
 
-from millpond.serving.server import v1, v2
+from millpond.serving.server import feedback, v1, v2
 from millpond.serving.server.dataplane import DataPlane
 from millpond.serving.server.errors import (
     InvalidJSON,
@@ -22,20 +22,26 @@ from millpond.serving.server.errors import (
 from millpond.serving.server.exchange import Call, Reply, Skin
 from millpond.serving.server.metrics import Metrics
 from millpond.serving.server.openapi import page
+from millpond.serving.server.repository import Repository, only_ready
 from millpond.serving.server.tensors import Prediction, Request
 
 BINARY = "application/octet-stream"
+_FEEDBACK = 1024 * 1024
+_REPOSITORY = 64 * 1024
 
 Run = Callable[[Call], Reply]
 
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """What answers a path: a `Skin` where that is a prediction, else a function, with the body if `reads`."""
+    """What answers a path: a `Skin` where that is a prediction, else a function.
+
+    The function gets the body if that may have any bytes: `reads` of them at most.
+    """
 
     method: str
     act: Run | Skin
-    reads: bool = False
+    reads: int = 0
 
 
 class Rest:
@@ -44,6 +50,7 @@ class Rest:
     def __init__(self, plane: DataPlane, metrics: Metrics) -> None:
         self.plane = plane
         self.metrics = metrics
+        self.repository = Repository(plane)
         name, version = plane.name, plane.version
         self._live = Reply(dumps({"live": True}))
         self._fixed: dict[str, Route] = {
@@ -58,8 +65,12 @@ class Rest:
             f"/v1/models/{name}:predict": Route("POST", Skin("v1", self._read_v1, self._write_v1, refuse)),
         }
         infer = Route("POST", Skin("v2", self._read_v2, self._write_v2, refuse))
+        keep = Route("POST", self._keep, _FEEDBACK)
         for model in (f"/v2/models/{name}", f"/v2/models/{name}/versions/{version}"):
             self._fixed[f"{model}/infer"] = infer
+            self._fixed[f"{model}/feedback"] = keep
+        self._fixed[f"/v1/models/{name}:feedback"] = keep
+        self._fixed["/v2/repository/index"] = Route("POST", self._repository_index, _REPOSITORY)
 
     def route(self, method: str, path: str) -> Route:
         """The route of a path.
@@ -78,9 +89,14 @@ class Rest:
         if path in self._fixed:
             return self._fixed[path]
         match path.split("/")[1:]:
-            case ["v1", "models", model] if model.endswith(":predict"):
-                self.plane.check(model.removesuffix(":predict"))
-                return self._fixed[f"/v1/models/{self.plane.name}:predict"]
+            case ["v1", "models", model] if model.endswith((":predict", ":feedback")):
+                name, _, verb = model.rpartition(":")
+                self.plane.check(name)
+                return self._fixed[f"/v1/models/{self.plane.name}:{verb}"]
+            case ["v2", "repository", "models", model, "load"]:
+                return Route("POST", lambda call: self._repository_load(model, call), _REPOSITORY)
+            case ["v2", "repository", "models", model, "unload"]:
+                return Route("POST", lambda call: self._repository_unload(model), _REPOSITORY)
             case ["v1", "models", model] if ":" not in model:
                 self.plane.check(model)
                 return _get(self._v1_model)
@@ -94,8 +110,8 @@ class Rest:
                         return _get(self.plane.model_metadata)
                     case ["ready"]:
                         return _get(self._model_ready)
-                    case ["infer"]:
-                        return self._fixed[f"/v2/models/{self.plane.name}/infer"]
+                    case ["infer" | "feedback"]:
+                        return self._fixed[f"/v2/models/{self.plane.name}/{rest[0]}"]
         raise UnknownPath(path)
 
     def _index(self) -> dict[str, Any]:
@@ -130,6 +146,21 @@ class Rest:
     def _is_live(self, call: Call) -> Reply:
         self.plane.check_life()
         return self._live
+
+    def _keep(self, call: Call) -> Reply:
+        return Reply(dumps({"id": feedback.keep(self.plane, loads(call.body), call.body)}), 202)
+
+    def _repository_index(self, call: Call) -> Reply:
+        return Reply(dumps(self.repository.index(only_ready(loads(call.body or b"{}")))))
+
+    def _repository_load(self, name: str, call: Call) -> Reply:
+        body = loads(call.body or b"{}")
+        self.repository.load(name, parameters=not isinstance(body, dict) or bool(body.get("parameters")))
+        return Reply(b"{}")
+
+    def _repository_unload(self, name: str) -> Reply:
+        self.repository.unload(name)
+        return Reply(b"{}")
 
     def _read_v2(self, call: Call) -> Request:
         head, tail = v2.split(call.body, call.header_length)

@@ -21,7 +21,7 @@ from millpond.serving.server.tensors import Output, Prediction, Request, Tensor,
 
 CONTENT_TYPES = ("pd", "np", "str", "base64", "datetime", "pd_json")
 HEADER_LENGTH = "inference-header-content-length"
-_OWN = ("content_type", "headers", "binary_data_output")
+_OWN = ("content_type", "headers", "binary_data", "binary_data_output", "binary_data_size")
 _MAXIMUM = 2**31
 
 
@@ -88,16 +88,15 @@ def read(body: Any, tail: Tail | None = None) -> Request:
     if identity is not None and not isinstance(identity, str):
         raise InvalidRequest("id must be a string")
     parameters = _parameters(body, "the request")
-    content_type = _content_type(parameters, "the request")
     inputs = [_tensor(item, index, tail) for index, item in enumerate(given)]
     if tail is not None:
         tail.end()
     names, binary = _outputs(body.get("outputs"))
     return Request(
         inputs=inputs,
-        content_type=content_type,
+        content_type=content_type(parameters, "the request"),
         outputs=names,
-        parameters={key: value for key, value in parameters.items() if key not in _OWN},
+        parameters=for_model(parameters),
         id=identity,
         binary=_flag(parameters, "binary_data_output", "the request") or False,
         binary_outputs=binary,
@@ -119,6 +118,40 @@ def write(
     return found, tail
 
 
+def checked_shape(shape: Any, place: str) -> tuple[int, ...]:
+    """A tensor's shape.
+
+    Raises:
+        InvalidShape: it is no list of lengths.
+    """
+    if not isinstance(shape, list) or len(shape) > 32:
+        raise InvalidShape(f"{place}: shape must be a list of lengths")
+    for length in shape:
+        if type(length) is not int or not 0 <= length < _MAXIMUM:
+            raise InvalidShape(f"{place}: shape must be a list of lengths, got {str(shape)[:60]}")
+    return tuple(shape)
+
+
+def content_type(parameters: dict[str, Any], place: str) -> str | None:
+    """MLServer's content type among the parameters, if there is one.
+
+    Raises:
+        InvalidRequest: it is none that is known.
+    """
+    found = parameters.get("content_type")
+    if found is None or found in CONTENT_TYPES:
+        return found
+    raise InvalidRequest(
+        f"{place}: unknown content type {str(found)[:60]}",
+        hint=f"known are {', '.join(CONTENT_TYPES)}",
+    )
+
+
+def for_model(parameters: dict[str, Any]) -> dict[str, Any]:
+    """The parameters that are not the protocol's own, which a model may ask for in its signature."""
+    return {key: value for key, value in parameters.items() if key not in _OWN}
+
+
 def _tensor(item: Any, index: int, tail: Tail | None) -> Tensor:
     if not isinstance(item, dict):
         raise InvalidRequest(f"inputs[{index}] must be an object with name, shape, datatype and data")
@@ -134,7 +167,7 @@ def _tensor(item: Any, index: int, tail: Tail | None) -> Tensor:
     datatype = item["datatype"]
     if not isinstance(datatype, str):
         raise InvalidRequest(f"{place}: datatype must be a string")
-    shape = _shape(item["shape"], place)
+    shape = checked_shape(item["shape"], place)
     return Tensor(
         name=name,
         data=flat_values(place, item["data"], shape, datatype)
@@ -142,7 +175,7 @@ def _tensor(item: Any, index: int, tail: Tail | None) -> Tensor:
         else _binary(item, size, shape, datatype, place, tail),
         shape=shape,
         datatype=datatype,
-        content_type=_content_type(parameters, place),
+        content_type=content_type(parameters, place),
         place=f"{place}, data[{{row}}]",
     )
 
@@ -165,15 +198,6 @@ def _not_text(index: int) -> str:
     return f"inputs[{index}].name must be a string"
 
 
-def _shape(shape: Any, place: str) -> tuple[int, ...]:
-    if not isinstance(shape, list) or len(shape) > 32:
-        raise InvalidShape(f"{place}: shape must be a list of lengths")
-    for length in shape:
-        if type(length) is not int or not 0 <= length < _MAXIMUM:
-            raise InvalidShape(f"{place}: shape must be a list of lengths, got {str(shape)[:60]}")
-    return tuple(shape)
-
-
 def _parameters(item: dict[str, Any], place: str) -> dict[str, Any]:
     parameters = item.get("parameters")
     if parameters is None:
@@ -188,16 +212,6 @@ def _flag(parameters: dict[str, Any], name: str, place: str) -> bool | None:
     if value is not None and not isinstance(value, bool):
         raise InvalidRequest(f"{place}: {name} must be true or false")
     return value
-
-
-def _content_type(parameters: dict[str, Any], place: str) -> str | None:
-    content_type = parameters.get("content_type")
-    if content_type is None or content_type in CONTENT_TYPES:
-        return content_type
-    raise InvalidRequest(
-        f"{place}: unknown content type {str(content_type)[:60]}",
-        hint=f"known are {', '.join(CONTENT_TYPES)}",
-    )
 
 
 def _outputs(outputs: Any) -> tuple[list[str] | None, dict[str, bool]]:
