@@ -1,0 +1,109 @@
+"""A request sent on as it is, and its answer streamed back.
+
+Sent once: a connection that cannot be made is tried again until the deadline, at the next address; after that
+a server may have seen the request, and a broken connection is 502.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from dataclasses import dataclass, field
+from time import monotonic
+from typing import Any
+
+import aiohttp
+from yarl import URL
+
+from millpond.serving.router.activator import Activator, Place, Refused
+from millpond.serving.router.connections import forwarded, reason
+
+_PAUSE = 0.1
+# Answers up to this size go back in one piece, and a broken one can still become an error.
+_WHOLE = 1024 * 1024
+
+
+@dataclass(frozen=True)
+class Incoming:
+    """A client's request."""
+
+    method: str
+    path: str
+    query: str
+    host: str
+    body: bytes
+    headers: list[tuple[str, str]] = field(default_factory=list)
+
+
+class Forwarder:
+    """Sends requests to woken models."""
+
+    def __init__(self, client: aiohttp.ClientSession, activator: Activator, seconds: float) -> None:
+        self._client = client
+        self._activator = activator
+        self._seconds = seconds
+
+    async def forward(self, name: str, request: Incoming, proto: Any, place: Place, deadline: float) -> int:
+        """Send the request when the model is awake, and its answer to the client; returns the status.
+
+        Args:
+            place: the request's place among the waiting, left when the model begins to answer.
+            deadline: of the wait, by the monotonic clock; an answer that has begun may take longer.
+
+        Raises:
+            Refused: nothing was sent to the client yet.
+        """
+        answer = await self._answer(name, request, deadline)
+        try:
+            place.leave()
+            headers = [item for item in forwarded(answer.headers.items()) if item[0] != "date"]
+            length = answer.headers.get("content-length")
+            if request.method == "HEAD" or answer.status in (204, 304):
+                proto.response_empty(answer.status, headers)
+            elif length is not None and length.isdecimal() and int(length) <= _WHOLE:
+                body = await self._whole(name, answer)
+                proto.response_bytes(answer.status, headers, body)
+            else:
+                stream = proto.response_stream(answer.status, headers)
+                async for chunk in answer.content.iter_any():
+                    await stream.send_bytes(chunk)
+            return int(answer.status)
+        finally:
+            answer.close()
+
+    async def _whole(self, name: str, answer: aiohttp.ClientResponse) -> bytes:
+        try:
+            return bytes(await answer.read())
+        except (aiohttp.ClientError, OSError, TimeoutError) as error:
+            raise Refused(502, f"{name} did not finish its answer: {reason(error)}") from error
+
+    async def _answer(self, name: str, request: Incoming, deadline: float) -> aiohttp.ClientResponse:
+        headers = [item for item in forwarded(request.headers) if item[0] not in ("host", "content-length")]
+        headers.append(("host", request.host))
+        query = f"?{request.query}" if request.query else ""
+        while True:
+            addresses = await self._activator.addresses(name, deadline)
+            for address in random.sample(addresses, len(addresses)):
+                try:
+                    return await self._client.request(
+                        request.method,
+                        _url(address, request.path, query),
+                        data=request.body if request.body or request.method == "POST" else None,
+                        headers=headers,
+                        timeout=aiohttp.ClientTimeout(total=None, sock_connect=5, sock_read=self._seconds),
+                        allow_redirects=False,
+                    )
+                except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError):
+                    continue  # no server has seen the request
+                except (TimeoutError, aiohttp.ServerTimeoutError) as error:
+                    raise Refused(504, f"{name} did not answer in time") from error
+                except (aiohttp.ClientError, OSError) as error:
+                    raise Refused(502, f"{name} did not answer: {reason(error)}") from error
+            self._activator.forget(name)
+            if monotonic() + _PAUSE >= deadline:
+                raise Refused(504, f"{name} could not be reached in time")
+            await asyncio.sleep(_PAUSE)
+
+
+def _url(address: str, path: str, query: str) -> URL:
+    return URL(f"http://{address}{path}{query}", encoded=True)
