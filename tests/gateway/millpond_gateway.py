@@ -66,6 +66,7 @@ class Echo(BaseHTTPRequestHandler):
             left -= len(chunk)
             size += len(chunk)
             body = body or chunk[:1000]
+        self.server.sizes.append(size)  # type: ignore[attr-defined]
         self.server.seen.append(self.headers)  # type: ignore[attr-defined]
         if self.path.startswith("/slow"):
             time.sleep(1.0)
@@ -108,6 +109,7 @@ class Upstream(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", free_port()), Echo)
         self.name = name
         self.seen: list[Message] = []
+        self.sizes: list[int] = []
         threading.Thread(target=self.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
 
     @property
