@@ -7,6 +7,7 @@ import hashlib
 import json
 import os
 import random
+import resource
 import signal
 import socket
 import subprocess
@@ -120,9 +121,10 @@ class Upstream(ThreadingHTTPServer):
 class Gateway:
     """Starts and stops the two processes; talks to them."""
 
-    def __init__(self, python: Path, folder: Path) -> None:
+    def __init__(self, python: Path, folder: Path, files: int | None = None) -> None:
         self.python = python
         self.folder = folder
+        self.files = files
         self.port = free_port()
         self.api_port = free_port()
         self.api = f"http://127.0.0.1:{self.api_port}"
@@ -163,12 +165,20 @@ class Gateway:
                 ],
                 stdout=log,
                 stderr=log,
+                preexec_fn=self.limit,
             )
 
     def start_agent(self) -> None:
         with (self.folder / "agent.log").open("ab") as log:
-            self.agent = subprocess.Popen(self.command("run"), env=self.environment, stdout=log, stderr=log)
+            self.agent = subprocess.Popen(
+                self.command("run"), env=self.environment, stdout=log, stderr=log, preexec_fn=self.limit
+            )
         self.wait("alive")
+
+    def limit(self) -> None:
+        """In the child: what the system lets it open."""
+        if self.files is not None:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (self.files, self.files))
 
     def wait(self, state: str = "ready") -> None:
         def reached() -> bool:

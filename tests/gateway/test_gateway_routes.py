@@ -73,6 +73,12 @@ GOOD = {"host": "mlflow", "upstreams": [{"address": "127.0.0.1:5000"}]}
         ({"timeout": "5s"}, "timeout: '5s'"),
         ({"max_body": 0}, "max_body: 0 is not a whole number of bytes"),
         ({"max_body": 1.5}, "max_body: 1.5"),
+        ({"body_timeout": None, "max_body": True}, "max_body: True"),
+        ({"body_timeout": "1m"}, "body_timeout: '1m'"),
+        (
+            {"upstreams": [{"address": "a:1", "protocol": "h2c"}], "mirrors": [{"address": "b:1"}]},
+            "mirrors[0]: an http1 mirror beside an h2c upstream",
+        ),
     ],
 )
 def test_a_route_that_cannot_be_is_refused_by_name(change: dict[str, object], reason: str) -> None:
@@ -130,11 +136,15 @@ def test_what_is_kept_reads_back_as_the_same_routes() -> None:
         ],
         "sign_in": False,
         "paths": ["/v1/models/flights:predict", "/v2/models/flights"],
-        "mirrors": [{"address": "127.0.0.1:3", "percent": 12.5}, {"addresses": ["127.0.0.1:4", "a:5"]}],
+        "mirrors": [
+            {"address": "127.0.0.1:3", "percent": 12.5, "protocol": "h2c", "name": "flights-4"},
+            {"addresses": ["127.0.0.1:4", "a:5"], "protocol": "h2c"},
+        ],
         "sticky": {"cookie": "arm", "seconds": 60, "header": "X-User-Id", "salt": "autumn"},
         "when": {"header": "X-Canary", "value": "always"},
         "timeout": 2.5,
         "max_body": 1 << 20,
+        "body_timeout": 10,
     }
     routes = parse_routes({"routes": [full, GOOD]})
     assert parse_routes({"routes": [route.as_dict(secrets=True) for route in routes]}) == routes

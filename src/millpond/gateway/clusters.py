@@ -23,7 +23,9 @@ _PATIENCE = 300.0
 """Seconds after which a shadow's answer is given up where the route has no limit of its own."""
 
 # Nobody waits for a shadow: what it cannot take at once is not sent, so that it holds little of the gateway.
-_SHADOW_LIMITS = {"max_connections": 256, "max_pending_requests": 256, "max_requests": 1024}
+_SHADOW_LIMITS = {"max_connections": 100, "max_pending_requests": 100, "max_requests": 200}
+_SHADOW_BUFFER = 64 << 20
+"""Bytes that an HTTP/2 shadow may leave unread; more of one message would stop the request itself."""
 _LIMITS = {"max_connections": 10000, "max_pending_requests": 10000, "max_requests": 100000}
 
 _EJECTION: Json = {
@@ -91,15 +93,12 @@ def _patience(route: Route) -> float:
 
 
 def _of_target(route: Route, target: Upstream | Mirror) -> Json:
-    shadow = isinstance(target, Mirror)
     parts = [_parts(address) for address in target.addresses]
     found = _cluster(
         cluster_name(route, target),
         [socket_address(host, port) for host, port in parts],
         target.protocol,
-        # A shadow that hangs would keep each request that it was sent.
-        {"max_stream_duration": f"{_patience(route):.3f}s"} if shadow else {},
-        _SHADOW_LIMITS if shadow else _LIMITS,
+        _patience(route) if isinstance(target, Mirror) else None,
     )
     if target.name:
         found["alt_stat_name"] = stat_name(route, target)
@@ -136,14 +135,14 @@ def socket_address(host: str, port: int) -> Json:
     return {"socket_address": {"address": host, "port_value": port}}
 
 
-def _cluster(
-    name: str,
-    addresses: list[Json],
-    protocol: str,
-    options: Json | None = None,
-    limits: dict[str, int] = _LIMITS,
-) -> Json:
-    explicit: Json = {"http2_protocol_options": {}} if protocol == "h2c" else {"http_protocol_options": {}}
+def _cluster(name: str, addresses: list[Json], protocol: str, patience: float | None = None) -> Json:
+    """A cluster; with patience, in seconds, that of a shadow."""
+    shadow = patience is not None
+    windows = ("initial_stream_window_size", "initial_connection_window_size")
+    http2 = dict.fromkeys(windows, _SHADOW_BUFFER) if shadow else {}
+    explicit: Json = {"http2_protocol_options": http2} if protocol == "h2c" else {"http_protocol_options": {}}
+    # A shadow that hangs would keep each request that it was sent.
+    limit = {"max_stream_duration": f"{patience:.3f}s"} if shadow else {}
     return {
         "name": name,
         "type": "STATIC",
@@ -153,11 +152,13 @@ def _cluster(
                 "@type": TYPES + "extensions.upstreams.http.v3.HttpProtocolOptions",
                 # Below the keep-alive of the servers behind (gunicorn 2 s, uvicorn and Node 5 s): a request
                 # sent on a connection that its server is just closing would be lost.
-                "common_http_protocol_options": {"idle_timeout": "1.5s", **(options or {})},
+                "common_http_protocol_options": {"idle_timeout": "1.5s", **limit},
                 "explicit_http_config": explicit,
             }
         },
-        "circuit_breakers": {"thresholds": [{**limits, "max_retries": 1000}]},
+        "circuit_breakers": {
+            "thresholds": [{**(_SHADOW_LIMITS if shadow else _LIMITS), "max_retries": 1000}]
+        },
         "load_assignment": {
             "cluster_name": name,
             "endpoints": [{"lb_endpoints": [{"endpoint": {"address": address}} for address in addresses]}],

@@ -36,7 +36,7 @@ _PATH = re.compile(r"/[A-Za-z0-9._~!$&'()*+,;=:@%/-]*")
 _ADDRESS = re.compile(r"(?P<host>[A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\]):(?P<port>[0-9]{1,5})")
 _ROUTE_KEYS = (
     *("host", "upstreams", "sign_in", "headers", "paths", "rewrite", "title"),
-    *("mirrors", "sticky", "when", "timeout", "max_body"),
+    *("mirrors", "sticky", "when", "timeout", "max_body", "body_timeout"),
 )
 _DAY = 86400
 _LARGEST_BODY = 1 << 30
@@ -109,11 +109,12 @@ def _route(item: object, at: str) -> Route:
         paths=_paths(found.get("paths"), at),
         rewrite=_rewrite(found.get("rewrite"), at),
         title=_title(found.get("title"), at),
-        mirrors=_mirrors(found.get("mirrors"), at),
+        mirrors=_mirrors(found.get("mirrors"), upstreams, at),
         sticky=sticky,
         when=when,
         timeout=_number(found.get("timeout"), f"{at}: timeout", "seconds", 0.0, _DAY),
         max_body=_whole(found.get("max_body"), f"{at}: max_body", "bytes", 1, _LARGEST_BODY),
+        body_timeout=_number(found.get("body_timeout"), f"{at}: body_timeout", "seconds", 60.0, _DAY),
     )
 
 
@@ -144,12 +145,18 @@ def _upstream(item: object, at: str) -> Upstream:
     return Upstream(_addresses(found, at), weight, _protocol(found, at), _name(found, at))
 
 
-def _mirrors(found: object, at: str) -> tuple[Mirror, ...]:
+def _mirrors(found: object, upstreams: tuple[Upstream, ...], at: str) -> tuple[Mirror, ...]:
     if found is None:
         return ()
     if not isinstance(found, list):
         raise RouteError(f"{at}: mirrors is not a list")
     mirrors = tuple(_mirror(item, f"{at}: mirrors[{index}]") for index, item in enumerate(found))
+    for index, mirror in enumerate(mirrors):
+        if mirror.protocol == "http1" and any(upstream.protocol == "h2c" for upstream in upstreams):
+            # It would be sent streams that it cannot read, and could not be kept from stopping them.
+            raise RouteError(
+                f"{at}: mirrors[{index}]: an http1 mirror beside an h2c upstream", hint="set protocol: h2c"
+            )
     _each_once(mirrors, f"{at}: a mirror", "name each once")
     return mirrors
 

@@ -21,6 +21,10 @@ COOKIE_PREFIX = "millpond_session_"
 """Begins the names of the sessions' own cookies, which never reach an upstream."""
 
 
+MIRRORED_BODY = 64 << 20
+"""Bytes of a body that is mirrored, where the route has no limit of its own."""
+
+
 class RouteError(MillpondError):
     """A set of routes cannot be served; nothing was changed."""
 
@@ -153,8 +157,9 @@ class Route:
         sticky: keeps users at their upstream.
         when: the route is for requests with this header alone.
         timeout: seconds from the whole request to the whole answer, then 504; 0: none.
-        max_body: the largest request body in bytes, above it 413; such a request reaches its upstream only
-            when it is whole. None: any size, passed on as it comes.
+        max_body: the largest request body in bytes, above it 413; a body reaches its upstream only when it
+            is whole. None: any size, passed on as it comes; where there are mirrors, `MIRRORED_BODY`.
+        body_timeout: seconds in which a body that is taken whole has to arrive, beside the timeout; then 408.
     """
 
     host: str
@@ -169,6 +174,12 @@ class Route:
     when: When | None = None
     timeout: float = 0.0
     max_body: int | None = None
+    body_timeout: float = 60.0
+
+    @property
+    def largest_body(self) -> int | None:
+        """Bytes of a body that is taken whole; a shadow that does not read would stop one passed on."""
+        return MIRRORED_BODY if self.max_body is None and self.mirrors else self.max_body
 
     @property
     def matches(self) -> tuple[Match, ...]:
@@ -190,6 +201,7 @@ class Route:
             "when": self.when.as_dict() if self.when else None,
             "timeout": self.timeout,
             "max_body": self.max_body,
+            "body_timeout": self.body_timeout,
         }
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import resource
 import socket
 import stat
 import tempfile
@@ -14,6 +15,7 @@ from pathlib import Path
 from millpond.gateway.xds import Site
 from millpond.model.errors import MillpondError
 
+_MOST_CONNECTIONS = 20000
 _LONGEST_SOCKET = 100
 """Bytes of a unix socket's path that both Linux (108) and macOS (104) take."""
 
@@ -72,7 +74,14 @@ def site(data: Path, port: int, *, access_log: bool) -> Site:
         admin_socket=str(sockets / "admin.sock"),
         ipv6=_has_ipv6(port),
         access_log=access_log,
+        connections=_connections(),
     )
+
+
+def _connections() -> int:
+    """Half of the files that Envoy may open, which is all that the system allows; upstreams need the rest."""
+    files = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    return _MOST_CONNECTIONS if files == resource.RLIM_INFINITY else min(_MOST_CONNECTIONS, files // 2)
 
 
 def _socket_folder(data: Path) -> Path:

@@ -17,12 +17,6 @@ _AUTHZ_OFF: Json = {
 _LINE = 1_000_000
 """The length of the line on which sticky users stand; weights are made parts of it."""
 
-_MIRRORED_BODY = 64 << 20
-"""Bytes of a body that is mirrored where the route has no limit of its own."""
-
-_UPLOAD = 60.0
-"""Seconds that a body may take to arrive where a route has a time limit and takes bodies whole."""
-
 
 def route_table(site: Site, table: RouteTable, unknown_page: str) -> Json:
     """Virtual hosts by name; the port in the Host header is left for the upstream and not looked at.
@@ -101,7 +95,7 @@ def _virtual_host(host: str, matches: dict[Match, Route]) -> Json:
 def _upstream_routes(match: Match, route: Route) -> list[Json]:
     """A route as Envoy has it: what is too large first, then each way to know a user, then the rest."""
     routes = []
-    largest = _largest_body(route)
+    largest = route.largest_body
     if largest is not None:
         large = {"start": largest + 1, "end": (1 << 63) - 1}
         routes.append(
@@ -126,11 +120,6 @@ def _upstream_routes(match: Match, route: Route) -> list[Json]:
     else:
         routes.append(_upstream_route(_match(match), match, route, None))
     return routes
-
-
-def _largest_body(route: Route) -> int | None:
-    """A mirrored body is copied as it comes, and a shadow that does not read would stop it: it is taken whole."""
-    return _MIRRORED_BODY if route.max_body is None and route.mirrors else route.max_body
 
 
 def _match(match: Match, *headers: Json) -> Json:
@@ -179,7 +168,7 @@ def _upstream_route(matched: Json, match: Match, route: Route, placed_by: Json |
             "substitution": route.rewrite.rstrip("/").replace("\\", "\\\\") + "/\\1",
         }
     filters: Json = {} if route.sign_in else dict(_AUTHZ_OFF)
-    largest = _largest_body(route)
+    largest = route.largest_body
     # HTTP/2 may be a stream that answers before it has all, which nobody may wait for.
     if largest is not None and all(upstream.protocol == "http1" for upstream in route.upstreams):
         filters[BUFFER] = {
@@ -187,7 +176,9 @@ def _upstream_route(matched: Json, match: Match, route: Route, placed_by: Json |
             "buffer": {"max_request_bytes": largest},
         }
         if route.timeout:
-            action["max_stream_duration"] = {"max_stream_duration": f"{route.timeout + _UPLOAD:.3f}s"}
+            action["max_stream_duration"] = {
+                "max_stream_duration": f"{route.timeout + route.body_timeout:.3f}s"
+            }
     return {
         "match": matched,
         "route": action,

@@ -37,6 +37,7 @@ class Site:
         admin_socket: Envoy's admin interface.
         ipv6: whether ``[::1]`` is listened on too: browsers may take ``*.localhost`` there.
         access_log: one JSON line per request to stdout.
+        connections: how many clients may be connected at once; more are hung up on.
     """
 
     port: int
@@ -45,6 +46,7 @@ class Site:
     admin_socket: str
     ipv6: bool
     access_log: bool
+    connections: int = 20000
 
     def origin(self, host: str) -> str:
         """The public origin of a host, as a browser writes it."""
@@ -69,7 +71,7 @@ def bootstrap(site: Site) -> Json:
                     "typed_config": {
                         "@type": TYPES + "extensions.resource_monitors.downstream_connections.v3."
                         "DownstreamConnectionsConfig",
-                        "max_active_downstream_connections": 20000,
+                        "max_active_downstream_connections": site.connections,
                     },
                 }
             ]
