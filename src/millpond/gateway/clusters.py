@@ -29,10 +29,11 @@ _SHADOW_BUFFER = 64 << 20
 _LIMITS = {"max_connections": 10000, "max_pending_requests": 10000, "max_requests": 100000}
 
 _EJECTION: Json = {
-    # A replica that cannot be connected to three times in a row is left alone for a few seconds. Its answers
-    # do not count: what a model says is not the gateway's to judge.
+    # A replica that cannot be connected to is left alone for a few seconds: with nothing under way it would
+    # be the first choice for every request. Its answers do not count: what a model says is not the gateway's
+    # to judge.
     "split_external_local_origin_errors": True,
-    "consecutive_local_origin_failure": 3,
+    "consecutive_local_origin_failure": 1,
     "enforcing_consecutive_local_origin_failure": 100,
     "enforcing_local_origin_success_rate": 0,
     "enforcing_consecutive_5xx": 0,

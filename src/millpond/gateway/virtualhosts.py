@@ -14,6 +14,10 @@ _ROUTES = TYPES + "config.route.v3.RouteConfiguration"
 _AUTHZ_OFF: Json = {
     EXT_AUTHZ: {"@type": TYPES + "extensions.filters.http.ext_authz.v3.ExtAuthzPerRoute", "disabled": True}
 }
+_RETRY: Json = {
+    "retry_on": "connect-failure,refused-stream,reset-before-request",
+    "retry_back_off": {"base_interval": "0.025s", "max_interval": "0.25s"},
+}
 _LINE = 1_000_000
 """The length of the line on which sticky users stand; weights are made parts of it."""
 
@@ -146,7 +150,7 @@ def _hand_out(sticky: Sticky) -> Json:
 
 
 def _upstream_route(matched: Json, match: Match, route: Route, placed_by: Json | None) -> Json:
-    replicas = any(len(upstream.addresses) > 1 for upstream in route.upstreams)
+    replicas = max(len(upstream.addresses) for upstream in route.upstreams)
     action: Json = {
         "timeout": f"{route.timeout:.3f}s",
         "retry_policy": _retries(replicas),
@@ -186,9 +190,14 @@ def _upstream_route(matched: Json, match: Match, route: Route, placed_by: Json |
     }
 
 
-def _retries(replicas: bool) -> Json:
+def _retries(replicas: int) -> Json:
     """Only what no upstream has seen is sent again, to another replica where there is one."""
-    elsewhere: Json = {
+    if replicas == 1:
+        return {**_RETRY, "num_retries": 2}
+    return {
+        **_RETRY,
+        # All but one may be gone, and each of those is found out once.
+        "num_retries": min(10, replicas + 1),
         "retry_host_predicate": [
             {
                 "name": "envoy.retry_host_predicates.previous_hosts",
@@ -197,13 +206,7 @@ def _retries(replicas: bool) -> Json:
                 },
             }
         ],
-        "host_selection_retry_max_attempts": 5,
-    }
-    return {
-        "retry_on": "connect-failure,refused-stream,reset-before-request",
-        "num_retries": 3 if replicas else 2,
-        "retry_back_off": {"base_interval": "0.025s", "max_interval": "0.25s"},
-        **(elsewhere if replicas else {}),
+        "host_selection_retry_max_attempts": 20,
     }
 
 
