@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 
@@ -97,3 +98,9 @@ def test_plain_data_is_checked_alike() -> None:
     document["spec"]["nodes"]["breed"]["steps"][0]["weight"] = 20
     with pytest.raises(MillpondError, match=r"spec\.nodes\.breed\.steps: the weights"):
         from_document(document)
+
+
+def test_the_documentations_graph_is_read() -> None:
+    text = (Path(__file__).parents[2] / "docs/concepts/graphs.md").read_text()
+    graph = read(text.split("```yaml graph.yaml\n")[1].split("```")[0], "graph.yaml")
+    assert graph.services() == ["cats-or-dogs", "breeds-v1", "breeds-v2"]
