@@ -109,13 +109,20 @@ class ModelServer:
                 self._command, stdout=log, stderr=log, env=service_environment(), start_new_session=True
             )
 
+    def wait_live(self, timeout: float = 60) -> None:
+        """Wait until the process answers, be the model loaded or not."""
+        self._wait("/v2/health/live", timeout)
+
     def wait_ready(self, timeout: float = 60) -> None:
         """Wait until the model answers."""
+        self._wait("/v2/health/ready", timeout)
+
+    def _wait(self, path: str, timeout: float) -> None:
         deadline = time.monotonic() + timeout
         while time.monotonic() < deadline:
             assert self.process is not None and self.process.poll() is None, self.log.read_text()
             try:
-                if self.ask("/v2/health/ready").status == 200:
+                if self.ask(path).status == 200:
                     return
             except OSError:
                 pass

@@ -85,6 +85,16 @@ class Mirror(mlflow.pyfunc.PythonModel):
         return model_input
 
 
+class Slow(mlflow.pyfunc.PythonModel):
+    """Takes its time to load."""
+
+    def load_context(self, context):
+        time.sleep(10)
+
+    def predict(self, context, model_input, params=None):
+        return model_input
+
+
 class Unloadable(mlflow.pyfunc.PythonModel):
     """Cannot be loaded."""
 
@@ -120,6 +130,7 @@ def main() -> None:
     echo(root / "echo")
     sums(root / "sums")
     mlflow.pyfunc.save_model(str(root / "mirror"), python_model=Mirror())
+    mlflow.pyfunc.save_model(str(root / "slow"), python_model=Slow())
     mlflow.pyfunc.save_model(str(root / "unloadable"), python_model=Unloadable())
 
 

@@ -17,6 +17,9 @@ from millpond.serving.server.metrics import Metrics
 from millpond.serving.server.rest import Rest, refuse
 from millpond.serving.server.v2 import HEADER_LENGTH
 
+_DISCARDED = 16 * 1024 * 1024
+"""Bytes beyond the limit of a body that are read for the sake of the answer."""
+
 
 class Application:
     """An RSGI application around one data plane."""
@@ -74,21 +77,36 @@ class Application:
                 f"content encoding {encoding[:40]} is not supported", hint="send it uncompressed"
             )
         length = headers.get("content-length")
+        known = int(length) if length is not None and length.isdecimal() else None
+        if known is not None and known > limit + _DISCARDED:
+            raise TooLarge(limit)
         try:
             async with asyncio.timeout(self.limits.seconds):
-                if length is not None and length.isdecimal():
-                    if int(length) > limit:
-                        raise TooLarge(limit)
+                if known is not None and known <= limit:
                     return bytes(await proto())
-                chunks, size = [], 0
-                async for chunk in proto:
-                    size += len(chunk)
-                    if size > limit:
-                        raise TooLarge(limit)
-                    chunks.append(chunk)
-                return b"".join(chunks)
+                return await _chunks(proto, limit)
         except TimeoutError:
             raise TooSlow(self.limits.seconds) from None
+
+
+async def _chunks(proto: Any, limit: int) -> bytes:
+    """A body of unknown length, or of one that is too large: a little of that is read and forgotten.
+
+    Most clients send all of their body before they look for an answer; closed on at once, they would tell of
+    a broken connection and not of the limit.
+    """
+    chunks, size = [], 0
+    async for chunk in proto:
+        size += len(chunk)
+        if size <= limit:
+            chunks.append(chunk)
+        elif size > limit + _DISCARDED:
+            break
+        else:
+            chunks.clear()
+    if size > limit:
+        raise TooLarge(limit)
+    return b"".join(chunks)
 
 
 def _call(scope: Any, asked: str, body: bytes = b"") -> Call:
