@@ -18,6 +18,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from granian.constants import HTTPModes, Interfaces
+from granian.http import HTTP1Settings
 from granian.server.embed import Server
 
 from millpond.model.errors import MillpondError
@@ -63,7 +64,7 @@ async def _serve(options: argparse.Namespace) -> int:
     plane = DataPlane(options.name, options.version, options.revision)
     plane.log = _log(options)
     metrics = Metrics(options.name, options.version)
-    limits = Limits(options.max_body, options.body_timeout, options.max_waiting)
+    limits = Limits(options.max_body, options.body_timeout, options.max_waiting, options.head_timeout)
     plane.engine = engine = Engine(
         plane, threads=options.threads, timeout=options.timeout, batching=_batching(options)
     )
@@ -77,6 +78,7 @@ async def _serve(options: argparse.Namespace) -> int:
         websockets=False,
         backlog=1024,
         backpressure=options.max_waiting + 1000,
+        http1_settings=HTTP1Settings(header_read_timeout=round(limits.head_seconds * 1000)),
         log_enabled=False,
     )
     loop = asyncio.get_running_loop()

@@ -11,11 +11,16 @@ from millpond.serving.server.runtimes import FORMATS
 
 @dataclass(frozen=True)
 class Limits:
-    """What one client may take: bytes of a body, seconds to send it, requests that wait."""
+    """What one client may take.
+
+    Bytes of a body and seconds to send it, requests that wait, and seconds to send a request's head, which
+    are also those that a connection may be idle.
+    """
 
     body: int = 64 * 1024 * 1024
     seconds: float = 60.0
     waiting: int = 1000
+    head_seconds: float = 30.0
 
 
 def parse(argv: list[str] | None) -> argparse.Namespace:
@@ -54,6 +59,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--threads", type=int, default=1, help="predictions at once")
     add("--max-body", type=int, default=Limits.body, help="bytes of a request's body")
     add("--max-waiting", type=int, default=Limits.waiting, help="requests kept waiting")
+    add("--head-timeout", type=float, default=Limits.head_seconds, help="seconds to send a request's head")
     add("--body-timeout", type=float, default=Limits.seconds, help="seconds to send a body")
     add("--grace", type=float, default=30.0, help="seconds to finish requests after a stop")
     return parser

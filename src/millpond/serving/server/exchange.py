@@ -80,11 +80,10 @@ class Exchange:
         started, arrival = perf_counter(), time()
         begun = False
         try:
-            self._begin()
+            body = await receive()
+            call = Call(call.path, call.identity, body, call.media_type, call.header_length, call.shadow)
+            self._begin()  # not before: who sends slowly must not take the place of others
             begun = True
-            call = Call(
-                call.path, call.identity, await receive(), call.media_type, call.header_length, call.shadow
-            )
             reply = await self._predict(skin, call)
         except Exception as error:
             reply = skin.refuse(*refusal(error, call.path, call.identity))
