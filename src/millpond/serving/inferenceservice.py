@@ -1,8 +1,9 @@
 """KServe's ``InferenceService`` (v1beta1): the part of it that Millpond gives the same meaning.
 
 Field names and nesting are those of KServe's CRD, so that one file serves both targets. A field that
-KServe has and Millpond has not yet is refused by its name; a word that neither knows is refused with
-"did you mean". What is accepted without an effect on the local target: ``resources``, ``maxReplicas``.
+KServe has and Millpond has not is refused by its name; a word that neither knows is refused with "did you
+mean". What KServe has no field for (a mirror, stickiness, an experiment, an automatic rollout) is asked
+for by annotations, which the module of that name reads.
 """
 
 from __future__ import annotations
@@ -13,28 +14,48 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
 from millpond.model.document import load
+from millpond.serving.annotations import Intentions
 
 API_VERSION = "serving.kserve.io/v1beta1"
 DEFAULT_NAMESPACE = "default"
 VERSION_ANNOTATION = "serving.millpond.dev/model-version"
 RUN_ANNOTATION = "serving.millpond.dev/run-id"
+FORMATS = ("mlflow", "sklearn", "xgboost", "lightgbm", "onnx", "pytorch", "keras", "python")
 
 _DNS_1123 = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?\Z")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
+_CALLABLE = re.compile(r"[A-Za-z_][\w./-]*:[A-Za-z_]\w*\Z")
 _SCHEMES = ("models:/", "runs:/", "mlflow-artifacts:/", "s3://", "file://", "/")
+_QUANTITY = re.compile(r"(\d+(?:\.\d+)?)(m|k|M|G|T|Ki|Mi|Gi|Ti)?\Z")
+_FACTORS = {"m": 0.001, "k": 1e3, "M": 1e6, "G": 1e9, "T": 1e12,
+            "Ki": 2.0**10, "Mi": 2.0**20, "Gi": 2.0**30, "Ti": 2.0**40}  # fmt: skip
 # Words that stand beside `predictor` and within it in KServe's CRD, and mean something there.
+_POD = (
+    "activeDeadlineSeconds", "affinity", "annotations", "automountServiceAccountToken", "deploymentStrategy",
+    "dnsConfig", "dnsPolicy", "imagePullSecrets", "initContainers", "labels", "nodeName", "nodeSelector",
+    "priorityClassName", "runtimeClassName", "schedulerName", "securityContext", "serviceAccountName",
+    "storageUris", "tolerations", "topologySpreadConstraints", "volumes",
+)  # fmt: skip
 _LATER: dict[str, tuple[str, ...]] = {
-    "spec": ("transformer", "explainer", "canary"),
+    "spec": ("canary",),
     "predictor": (
-        "affinity", "annotations", "autoScaling", "batcher", "containerConcurrency", "containers",
-        "deploymentStrategy", "huggingface", "imagePullSecrets", "initContainers", "labels", "lightgbm",
-        "logger", "nodeSelector", "onnx", "paddle", "pmml", "pytorch", "scaleMetric", "scaleMetricType",
-        "scaleTarget", "serviceAccountName", "sklearn", "storageUris", "tensorflow", "timeout",
-        "tolerations", "triton", "volumes", "workerSpec", "xgboost",
+        *_POD, "autoScaling", "containers", "huggingface", "paddle", "pmml", "scaleMetricType",
+        "tensorflow", "triton", "workerSpec",
     ),
     "model": (
-        "args", "command", "envFrom", "image", "livenessProbe", "name", "ports", "readinessProbe",
-        "runtimeVersion", "securityContext", "startupProbe", "storage", "volumeMounts", "workingDir",
+        "args", "command", "confidential", "envFrom", "image", "lifecycle", "livenessProbe", "name", "ports",
+        "readinessProbe", "runtimeVersion", "securityContext", "startupProbe", "storage", "volumeMounts",
+        "workingDir",
+    ),
+    "callable": (
+        *_POD, "batcher", "logger", "maxReplicas", "minReplicas", "scaleMetric", "scaleTarget", "timeout",
+    ),
+    "container": (
+        "command", "envFrom", "image", "imagePullPolicy", "lifecycle", "livenessProbe", "ports",
+        "readinessProbe", "resources", "securityContext", "startupProbe", "volumeMounts", "workingDir",
+    ),
+    "logger": (
+        "batchInterval", "batchSize", "marshallerUrl", "metadataAnnotations", "metadataHeaders", "storage",
     ),
     "env": ("valueFrom",),
 }  # fmt: skip
@@ -49,7 +70,7 @@ def _refuse_later(part: str) -> Any:
         if isinstance(data, dict):
             for word in _LATER[part]:
                 if word in data:
-                    raise ValueError(f"{word} is not supported yet")
+                    raise ValueError(f"{word} is not supported")
         return data
 
     return model_validator(mode="before")(check)
@@ -74,8 +95,8 @@ class ModelFormat(_Part):
     @field_validator("name")
     @classmethod
     def _known(cls, name: str) -> str:
-        if name != "mlflow":
-            raise ValueError(f"the model format {name} is not supported yet, only mlflow is")
+        if name not in FORMATS:
+            raise ValueError(f"the model format {name} is not supported; known are {', '.join(FORMATS)}")
         return name
 
 
@@ -96,10 +117,38 @@ class EnvVar(_Part):
 
 
 class Resources(_Part):
-    """What the cluster reserves for the model; one machine's processes share what there is."""
+    """What the model may take.
+
+    On one machine a limit of memory is the size at which its process is replaced; all else is shared.
+    """
 
     limits: dict[str, Text] = Field(default_factory=dict)
     requests: dict[str, Text] = Field(default_factory=dict)
+
+    @field_validator("limits", "requests")
+    @classmethod
+    def _quantities(cls, found: dict[str, str]) -> dict[str, str]:
+        for name, value in found.items():
+            if not _QUANTITY.match(value):
+                raise ValueError(f"{name}: {value!r} is not a quantity, such as 500m, 2 or 4Gi")
+        return found
+
+    @property
+    def memory(self) -> int:
+        """The limit of memory in bytes; 0 when there is none."""
+        return int(quantity(self.limits["memory"])) if "memory" in self.limits else 0
+
+
+def quantity(text: str) -> float:
+    """A Kubernetes quantity as a number.
+
+    >>> quantity("1.5Gi"), quantity("500m"), quantity("2")
+    (1610612736.0, 0.5, 2.0)
+    """
+    match = _QUANTITY.match(text)
+    if match is None:
+        raise ValueError(f"{text!r} is not a quantity")
+    return float(match[1]) * _FACTORS.get(match[2] or "", 1.0)
 
 
 class Model(_Part):
@@ -107,7 +156,7 @@ class Model(_Part):
 
     modelFormat: ModelFormat  # noqa: N815
     storageUri: str  # noqa: N815
-    protocolVersion: Literal["v1", "v2"] | None = None  # noqa: N815
+    protocolVersion: Literal["v1", "v2", "grpc-v2"] | None = None  # noqa: N815
     runtime: Literal["kserve-mlserver", "millpond"] | None = None
     resources: Resources = Field(default_factory=Resources)
     env: tuple[EnvVar, ...] = Field(default=(), strict=False)
@@ -116,9 +165,9 @@ class Model(_Part):
 
     @field_validator("protocolVersion", mode="before")
     @classmethod
-    def _rest_only(cls, value: Any) -> Any:
-        if isinstance(value, str) and value.startswith("grpc-"):
-            raise ValueError(f"{value} is not supported yet, v1 and v2 are")
+    def _known_protocol(cls, value: Any) -> Any:
+        if value == "grpc-v1":
+            raise ValueError("grpc-v1 is not supported; v1, v2 and grpc-v2 are")
         return value
 
     @field_validator("storageUri")
@@ -130,35 +179,133 @@ class Model(_Part):
         return uri
 
 
+class Logger(_Part):
+    """Which halves of a prediction are logged, and where else than to the lake they are sent.
+
+    ``url`` takes CloudEvents by HTTP, as KServe's logger sends them; without it only the lake gets them.
+    """
+
+    mode: Literal["all", "request", "response"] = "all"
+    url: str | None = None
+
+    _later = _refuse_later("logger")
+
+    @field_validator("url")
+    @classmethod
+    def _http(cls, url: str | None) -> str | None:
+        if url is not None and not url.startswith(("http://", "https://")):
+            raise ValueError(f"{url!r} is not an http address; leave it out to log to the lake")
+        return url
+
+
+class Batcher(_Part):
+    """How requests are put together: rows of a batch, and milliseconds to wait for it to fill."""
+
+    maxBatchSize: Annotated[int, Field(ge=1, le=100_000)] = 32  # noqa: N815
+    maxLatency: Annotated[int, Field(ge=0, le=60_000)] = 0  # noqa: N815
+    timeout: Annotated[int, Field(ge=1)] | None = None
+
+
 class Predictor(_Part):
-    """The serving part of the deployment."""
+    """The serving part of the deployment.
+
+    ``scaleTarget`` is the number of requests at once that one replica is meant to have; ``timeout`` is in
+    seconds.
+    """
 
     model: Model
-    minReplicas: int | None = None  # noqa: N815
-    maxReplicas: Annotated[int, Field(ge=0)] | None = None  # noqa: N815
+    minReplicas: Annotated[int, Field(ge=0, le=100)] | None = None  # noqa: N815
+    maxReplicas: Annotated[int, Field(ge=0, le=100)] | None = None  # noqa: N815
+    scaleMetric: Literal["concurrency"] | None = None  # noqa: N815
+    scaleTarget: Annotated[int, Field(ge=1)] | None = None  # noqa: N815
+    containerConcurrency: Annotated[int, Field(ge=0)] | None = None  # noqa: N815
     canaryTrafficPercent: Annotated[int, Field(ge=0, le=100)] | None = None  # noqa: N815
+    logger: Logger | None = None
+    batcher: Batcher | None = None
+    timeout: Annotated[int, Field(ge=1, le=86_400)] | None = None
 
     _later = _refuse_later("predictor")
 
-    @field_validator("minReplicas")
+    @model_validator(mode="before")
     @classmethod
-    def _one(cls, value: int | None) -> int | None:
-        if value not in (None, 1):
-            raise ValueError(f"minReplicas {value} is not supported yet, 1 is")
+    def _framework(cls, data: Any) -> Any:
+        """KServe's older form, ``sklearn: {storageUri: …}``, is the same as a model of that format."""
+        if not isinstance(data, dict):
+            return data
+        named = [name for name in FORMATS if name in data]
+        if not named:
+            return data
+        if len(named) > 1 or "model" in data:
+            raise ValueError(f"{named[-1]} stands beside another model; a predictor has one")
+        rest = {key: value for key, value in data.items() if key != named[0]}
+        return {**rest, "model": {**(data[named[0]] or {}), "modelFormat": {"name": named[0]}}}
+
+    @field_validator("scaleMetric", mode="before")
+    @classmethod
+    def _concurrency(cls, value: Any) -> Any:
+        if value in ("cpu", "memory", "rps"):
+            raise ValueError(f"scaleMetric {value} is not supported, concurrency is")
         return value
 
-    @field_validator("canaryTrafficPercent")
+    @model_validator(mode="after")
+    def _bounds(self) -> Predictor:
+        low, _ = self.replicas
+        if self.maxReplicas and self.maxReplicas < low:
+            raise ValueError(f"maxReplicas {self.maxReplicas} is less than minReplicas {low}")
+        return self
+
+    @property
+    def replicas(self) -> tuple[int, int]:
+        """The least and the most processes; KServe's 0 for the most means that nothing is said."""
+        low = 1 if self.minReplicas is None else self.minReplicas
+        return low, max(self.maxReplicas or 1, low)
+
+
+class Container(_Part):
+    """Python before or beside the model: its one argument is ``file.py:Name`` in the model's folder."""
+
+    name: str = "kserve-container"
+    args: Annotated[tuple[str, ...], Field(strict=False)]
+    env: tuple[EnvVar, ...] = Field(default=(), strict=False)
+
+    _later = _refuse_later("container")
+
+    @field_validator("args")
     @classmethod
-    def _all(cls, value: int | None) -> int | None:
-        if value not in (None, 100):
-            raise ValueError(f"canaryTrafficPercent {value} is not supported yet, 100 is")
-        return value
+    def _callable(cls, args: tuple[str, ...]) -> tuple[str, ...]:
+        if len(args) != 1 or not _CALLABLE.match(args[0]):
+            raise ValueError(
+                "args holds one callable, such as transformer.py:Transformer or package.module:function"
+            )
+        return args
+
+
+class Callable(_Part):
+    """A transformer or an explainer."""
+
+    containers: tuple[Container, ...] = Field(strict=False)
+
+    _later = _refuse_later("callable")
+
+    @field_validator("containers")
+    @classmethod
+    def _one(cls, containers: tuple[Container, ...]) -> tuple[Container, ...]:
+        if len(containers) != 1:
+            raise ValueError("containers holds exactly one")
+        return containers
+
+    @property
+    def target(self) -> str:
+        """What to call, ``file.py:Name``."""
+        return self.containers[0].args[0]
 
 
 class Spec(_Part):
     """What is wanted."""
 
     predictor: Predictor
+    transformer: Callable | None = None
+    explainer: Callable | None = None
 
     _later = _refuse_later("spec")
 
@@ -186,14 +333,34 @@ class Metadata(_Part):
         return name
 
 
+class ServiceMetadata(Metadata):
+    """Metadata whose annotations of Millpond's are known and can be read."""
+
+    @field_validator("annotations")
+    @classmethod
+    def _understood(cls, annotations: dict[str, str]) -> dict[str, str]:
+        Intentions.of(annotations)
+        return annotations
+
+
 class InferenceService(_Part):
     """A deployment as a file or an API body."""
 
     apiVersion: Literal["serving.kserve.io/v1beta1"] = "serving.kserve.io/v1beta1"  # noqa: N815
     kind: Literal["InferenceService"] = "InferenceService"
-    metadata: Metadata
+    metadata: ServiceMetadata
     spec: Spec
     status: dict[str, Any] | None = Field(default=None, exclude=True)
+
+    @model_validator(mode="after")
+    def _intended(self) -> InferenceService:
+        self.intentions.check(self.spec.predictor.canaryTrafficPercent)
+        return self
+
+    @property
+    def intentions(self) -> Intentions:
+        """What the annotations ask for."""
+        return Intentions.of(self.metadata.annotations)
 
     def document(self) -> dict[str, Any]:
         """The deployment as it was written: defaults and what the server sets left out."""
