@@ -11,13 +11,14 @@ import os
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote, urlencode, urlsplit
 
 from millpond.model.errors import MillpondError
 
 GROUP = "apis/serving.kserve.io/v1beta1/namespaces"
+GRAPHS = "apis/serving.kserve.io/v1alpha1/namespaces"
 
 
 class ServingError(MillpondError):
@@ -36,9 +37,18 @@ class ServingClient:
         token: its bearer token.
         gateway: public base URL of the gateway, ``http://localhost:PORT``; None when there is none.
         timeout: seconds to wait for one answer.
+        monitor: base URL of the monitor, which knows what was predicted; None when there is none.
     """
 
-    def __init__(self, url: str, token: str, gateway: str | None = None, timeout: float = 60.0) -> None:
+    def __init__(
+        self,
+        url: str,
+        token: str,
+        gateway: str | None = None,
+        timeout: float = 60.0,
+        monitor: str | None = None,
+    ) -> None:
+        self._monitor = monitor.rstrip("/") if monitor else None
         self._url = url.rstrip("/")
         self._token = token
         self._gateway = gateway
@@ -48,7 +58,7 @@ class ServingClient:
 
     @classmethod
     def from_env(cls, environment: Mapping[str, str] | None = None) -> ServingClient:
-        """From ``MILLPOND_SERVING_URL``, ``MILLPOND_SERVING_TOKEN`` and, if set, ``MILLPOND_GATEWAY_URL``.
+        """From ``MILLPOND_SERVING_URL``, ``_TOKEN`` and, if set, ``_MONITOR`` and ``MILLPOND_GATEWAY_URL``.
 
         Raises:
             ServingError: one of the first two is missing.
@@ -61,7 +71,8 @@ class ServingClient:
                 hint="is the platform up? millpond up",
             )
         gateway = found.get("MILLPOND_GATEWAY_URL") or None
-        return cls(found["MILLPOND_SERVING_URL"], found["MILLPOND_SERVING_TOKEN"], gateway)
+        monitor = found.get("MILLPOND_SERVING_MONITOR") or None
+        return cls(found["MILLPOND_SERVING_URL"], found["MILLPOND_SERVING_TOKEN"], gateway, monitor=monitor)
 
     def apply(self, document: Mapping[str, Any], wait: float | None = None) -> dict[str, Any]:
         """Create or replace a deployment; with `wait`, return when it serves what the document says.
@@ -100,6 +111,74 @@ class ServingClient:
             ServingError: there is none (status 404), or no answer.
         """
         self._call("DELETE", self._path(namespace, name))
+
+    def apply_graph(self, document: Mapping[str, Any]) -> dict[str, Any]:
+        """Create or replace an ``InferenceGraph``; it answers when this returns.
+
+        Raises:
+            ServingError: the document is refused.
+        """
+        metadata = document.get("metadata") or {}
+        namespace = str(metadata.get("namespace") or "default")
+        return self._call(
+            "PUT", self._path(namespace, str(metadata.get("name", "")), graph=True), dict(document)
+        )
+
+    def graphs(self, namespace: str = "default") -> Sequence[dict[str, Any]]:
+        """All graphs of a namespace, by name."""
+        items: Sequence[dict[str, Any]] = self._call("GET", self._path(namespace, graph=True))["items"]
+        return items
+
+    def delete_graph(self, name: str, namespace: str = "default") -> None:
+        """Forget a graph.
+
+        Raises:
+            ServingError: there is none (status 404), or no answer.
+        """
+        self._call("DELETE", self._path(namespace, name, graph=True))
+
+    def measured(self, name: str, what: str, **query: object) -> dict[str, Any]:
+        """What the monitor knows of a deployment's predictions.
+
+        Args:
+            name: the deployment.
+            what: ``window``, ``compare``, ``experiment``, ``drift`` or ``quality``.
+            query: what the monitor takes beside it, as times in seconds since 1970 or names of revisions.
+
+        Raises:
+            ServingError: there is no monitor, or it says no.
+        """
+        asked = urlencode({key: str(value) for key, value in query.items() if value is not None})
+        found: dict[str, Any] = json.loads(self._from_monitor(name, f"{what}?{asked}"))
+        return found
+
+    def page(self, name: str, what: str = "report") -> bytes:
+        """A page or picture of the monitor's: ``report`` (HTML) or ``compare.svg``.
+
+        Raises:
+            ServingError: there is no monitor, or it says no.
+        """
+        return self._from_monitor(name, what)
+
+    def _from_monitor(self, name: str, what: str) -> bytes:
+        if self._monitor is None:
+            raise ServingError(
+                "no monitor is known here: MILLPOND_SERVING_MONITOR not set",
+                hint="is the platform up? millpond up",
+            )
+        request = urllib.request.Request(
+            f"{self._monitor}/deployments/{quote(name, safe='')}/{what}",
+            headers={"authorization": f"Bearer {self._token}"},
+        )
+        try:
+            with self._opener.open(request, timeout=self._timeout) as answer:
+                body: bytes = answer.read()
+                return body
+        except urllib.error.HTTPError as error:
+            with error:
+                raise _refusal(error.code, error.read()) from None
+        except OSError as error:
+            raise ServingError(f"the monitor does not answer: {error}", hint="millpond status") from error
 
     def predict(
         self,
@@ -161,8 +240,9 @@ class ServingClient:
             found = self.get(name, namespace)
 
     @staticmethod
-    def _path(namespace: str, name: str | None = None) -> str:
-        path = f"/{GROUP}/{quote(namespace, safe='')}/inferenceservices"
+    def _path(namespace: str, name: str | None = None, *, graph: bool = False) -> str:
+        group, kind = (GRAPHS, "inferencegraphs") if graph else (GROUP, "inferenceservices")
+        path = f"/{group}/{quote(namespace, safe='')}/{kind}"
         return path if name is None else f"{path}/{quote(name, safe='')}"
 
     def _call(self, method: str, path: str, body: object = None) -> dict[str, Any]:

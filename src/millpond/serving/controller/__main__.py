@@ -1,9 +1,9 @@
 """``python -m millpond.serving.controller``: look after all deployments of a platform.
 
 Environment: ``MILLPOND_SERVING_TOKEN`` (required), ``MILLPOND_RUN_DIR`` (the supervisor's run directory,
-required), ``MILLPOND_SERVING_DATA``, ``MILLPOND_SERVING_PORTS``; ``MILLPOND_GATEWAY_API``, ``_TOKEN`` and
-``_URL`` when there is a gateway; ``MLFLOW_*`` and ``AWS_*`` for the models. Exit codes: 0 after a stop, 2
-when it is called wrongly.
+required), ``MILLPOND_SERVING_DATA``, ``MILLPOND_SERVING_PORTS``; ``MILLPOND_GATEWAY_API``, ``_TOKEN``
+and ``_URL`` when there is a gateway; ``MILLPOND_ROUTER_PORT`` and ``MILLPOND_MONITOR_PORT`` when those two
+run; ``MLFLOW_*`` and ``AWS_*`` for the models. Exit codes: 0 after a stop, 2 when it is called wrongly.
 """
 
 from __future__ import annotations
@@ -17,11 +17,15 @@ from pathlib import Path
 import uvicorn
 
 from millpond.model.errors import MillpondError
+from millpond.serving.controller.addresses import Addresses
 from millpond.serving.controller.api import application
 from millpond.serving.controller.artifacts import ArtifactStore
 from millpond.serving.controller.deployments import Deployments
+from millpond.serving.controller.graphs import Graphs
+from millpond.serving.controller.observer import Observer
 from millpond.serving.controller.processes import HOST, SupervisedProcesses
 from millpond.serving.controller.routes import routes_from
+from millpond.serving.controller.site import Site
 from millpond.serving.controller.store import Store
 
 
@@ -44,16 +48,25 @@ def main(argv: list[str] | None = None) -> int:
         logging.error("%s", error.message)
         return 2
     data = options.data.absolute()
-    deployments = Deployments(
+    token = os.environ["MILLPOND_SERVING_TOKEN"]
+    router, monitor = (_port(os.environ.get(f"MILLPOND_{name}_PORT")) for name in ("ROUTER", "MONITOR"))
+    site = Site(
         store=Store(data / "deployments"),
         artifacts=ArtifactStore(data / "models"),
         processes=SupervisedProcesses(Path(os.environ["MILLPOND_RUN_DIR"])),
         routes=routes,
+        observer=Observer(data / "predictions", f"http://{HOST}:{monitor}" if monitor else None, token),
         ports=options.ports,
         logs=(options.logs or data / "logs").absolute(),
+        environments=data / "environments",
+        router=router if routes.splits else None,
     )
+    deployments = Deployments(site)
+    address = Addresses(deployments, os.environ.get("MILLPOND_GATEWAY_URL"))
+    graphs = Graphs(data / "graphs", data / "router" / "graphs", routes, router, address)
+    deployments.changed = graphs.refresh
     uvicorn.run(
-        application(deployments, os.environ["MILLPOND_SERVING_TOKEN"]),
+        application(deployments, graphs, token),
         host=HOST,
         port=options.port,
         log_config=None,
@@ -62,6 +75,10 @@ def main(argv: list[str] | None = None) -> int:
         timeout_graceful_shutdown=5,
     )
     return 0
+
+
+def _port(text: str | None) -> int | None:
+    return int(text) if text else None
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -1,4 +1,4 @@
-"""The controller's REST, in the shape of the Kubernetes API for ``InferenceService``.
+"""The controller's REST, in the shape of the Kubernetes API for ``InferenceService`` and ``InferenceGraph``.
 
 A replaced document is answered at once; its ``metadata.generation`` grows with every PUT, and it
 has been dealt with when ``status.observedGeneration`` has reached it.
@@ -9,6 +9,7 @@ from __future__ import annotations
 import hmac
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from typing import Any
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -17,10 +18,15 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from millpond.model.errors import DocumentError, DocumentErrors, MillpondError
+from millpond.serving import inferencegraph
 from millpond.serving.controller.deployments import Conflict, Deployments, NotFound
+from millpond.serving.controller.graphs import Graphs
 from millpond.serving.inferenceservice import API_VERSION, InferenceService, read
 
 _GROUP = "/apis/serving.kserve.io/v1beta1"
+_GRAPHS = "/apis/serving.kserve.io/v1alpha1"
+_PATIENCE = 120.0
+"""The longest that a caller may wait for a process, in seconds."""
 _LIMIT = 1_000_000
 _REASONS = {
     400: "BadRequest",
@@ -30,11 +36,12 @@ _REASONS = {
     409: "Conflict",
     413: "RequestEntityTooLarge",
     422: "Invalid",
+    503: "ServiceUnavailable",
 }
 Handler = Callable[[Request], Awaitable[Response]]
 
 
-def application(deployments: Deployments, token: str) -> Starlette:
+def application(deployments: Deployments, graphs: Graphs, token: str) -> Starlette:
     """The ASGI application; `token` is asked for on every path but ``/healthz``."""
 
     def guarded(handler: Handler) -> Handler:
@@ -46,7 +53,8 @@ def application(deployments: Deployments, token: str) -> Starlette:
 
         return guard
 
-    api = _API(deployments)
+    api = _API(deployments, graphs)
+    pictures = _GRAPHS + "/namespaces/{namespace}/inferencegraphs"
     items, item = _GROUP + "/namespaces/{namespace}/inferenceservices", "/{name}"
     routes = [
         Route("/healthz", _healthy),
@@ -56,11 +64,18 @@ def application(deployments: Deployments, token: str) -> Starlette:
         Route(items + item, guarded(api.get), methods=["GET"]),
         Route(items + item, guarded(api.put), methods=["PUT"]),
         Route(items + item, guarded(api.delete), methods=["DELETE"]),
+        Route(f"{_GRAPHS}/inferencegraphs", guarded(api.list_graphs), methods=["GET"]),
+        Route(pictures, guarded(api.list_graphs), methods=["GET"]),
+        Route(pictures + item, guarded(api.get_graph), methods=["GET"]),
+        Route(pictures + item, guarded(api.put_graph), methods=["PUT"]),
+        Route(pictures + item, guarded(api.delete_graph), methods=["DELETE"]),
+        Route("/internal/wake" + item, guarded(api.wake), methods=["POST"]),
     ]
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
         await deployments.begin()
+        await graphs.begin()
         yield
         await deployments.finish()
 
@@ -69,8 +84,9 @@ def application(deployments: Deployments, token: str) -> Starlette:
 
 
 class _API:
-    def __init__(self, deployments: Deployments) -> None:
+    def __init__(self, deployments: Deployments, graphs: Graphs) -> None:
         self._deployments = deployments
+        self._graphs = graphs
 
     async def list(self, request: Request) -> Response:
         await self._deployments.refresh()
@@ -85,8 +101,9 @@ class _API:
         service = read(await _text(request), "the body")
         wanted = request.path_params
         metadata = service.metadata
-        if wanted.get("name", metadata.name) != metadata.name:
-            raise HTTPException(400, f"the path names {wanted['name']}, the document {metadata.name}")
+        _check_name(wanted, metadata.name)
+        if metadata.name in self._graphs.names():
+            raise Conflict(f"{metadata.name} is the name of a graph", hint="choose another")
         if metadata.namespace != wanted["namespace"]:
             if "namespace" in metadata.model_fields_set:
                 raise HTTPException(
@@ -96,7 +113,55 @@ class _API:
         return JSONResponse(self._deployments.apply(service))
 
     async def delete(self, request: Request) -> Response:
-        return JSONResponse(await self._deployments.delete(**request.path_params))
+        found = await self._deployments.delete(**request.path_params)
+        await self._graphs.refresh()
+        return JSONResponse(found)
+
+    async def wake(self, request: Request) -> Response:
+        name = request.path_params["name"]
+        try:
+            patience = min(float(request.query_params.get("timeout", 60)), _PATIENCE)
+        except ValueError:
+            raise HTTPException(400, "timeout is not a number of seconds") from None
+        try:
+            addresses = await self._deployments.awake(name, patience)
+        except NotFound:
+            raise
+        except MillpondError as error:
+            raise HTTPException(503, _sentence(error)) from None
+        return JSONResponse({"addresses": addresses})
+
+    # Graphs
+
+    async def list_graphs(self, request: Request) -> Response:
+        items = self._graphs.listed(request.path_params.get("namespace"))
+        kind = {"apiVersion": inferencegraph.API_VERSION, "kind": "InferenceGraphList"}
+        return JSONResponse({**kind, "items": items})
+
+    async def get_graph(self, request: Request) -> Response:
+        return JSONResponse(_graph(request, self._graphs.get(**request.path_params)))
+
+    async def put_graph(self, request: Request) -> Response:
+        graph = inferencegraph.read(await _text(request), "the body")
+        _check_name(request.path_params, graph.metadata.name)
+        if graph.metadata.name in self._deployments.names():
+            raise Conflict(f"{graph.metadata.name} is the name of a deployment", hint="choose another")
+        return JSONResponse(await self._graphs.apply(graph))
+
+    async def delete_graph(self, request: Request) -> Response:
+        return JSONResponse(_graph(request, await self._graphs.delete(**request.path_params)))
+
+
+def _check_name(wanted: dict[str, str], name: str) -> None:
+    if wanted.get("name", name) != name:
+        raise HTTPException(400, f"the path names {wanted['name']}, the document {name}")
+
+
+def _graph(request: Request, found: dict[str, Any] | None) -> dict[str, Any]:
+    if found is None:
+        wanted = request.path_params
+        raise NotFound(f"there is no graph {wanted['name']} in namespace {wanted['namespace']}")
+    return found
 
 
 def _in_namespace(service: InferenceService, namespace: str) -> InferenceService:

@@ -1,4 +1,4 @@
-"""A deployment's routes at the gateway: its own host, and its models' paths on the shared one."""
+"""The gateway as the controller knows it: routes are put by owner, and hold when the call returns."""
 
 from __future__ import annotations
 
@@ -9,43 +9,51 @@ from typing import Any, Protocol
 from millpond.gateway.client import GatewayClient
 from millpond.serving.controller.processes import HOST
 
-SHARED_HOST = "serving"
-
 
 class Routes(Protocol):
     """What the controller asks of the gateway."""
 
-    async def lead(self, name: str, port: int) -> str:
-        """Lead the deployment's traffic to a port, and return its public URL once it does."""
+    splits: bool
+    """Whether traffic can be divided, mirrored, and kept waiting for a process."""
 
-    async def remove(self, name: str) -> None:
-        """Remove the deployment's routes."""
+    async def put(self, owner: str, routes: list[dict[str, Any]]) -> str:
+        """Exchange an owner's routes, and return the public URL of the first once they are served."""
+
+    async def remove(self, owner: str) -> None:
+        """Remove an owner's routes."""
 
 
 class GatewayRoutes:
     """Routes at the gateway's agent; each call returns when Envoy has them."""
 
+    splits = True
+
     def __init__(self, client: GatewayClient) -> None:
         self._client = client
 
-    async def lead(self, name: str, port: int) -> str:
-        """Lead ``NAME.localhost`` and ``serving.localhost/v?/models/NAME`` to the port."""
-        urls = await asyncio.to_thread(self._client.put_routes, _owner(name), _routes(name, port))
+    async def put(self, owner: str, routes: list[dict[str, Any]]) -> str:
+        """Exchange an owner's routes."""
+        urls = await asyncio.to_thread(self._client.put_routes, f"serving-{owner}", routes)
         return urls[0]
 
-    async def remove(self, name: str) -> None:
-        """Remove both."""
-        await asyncio.to_thread(self._client.delete_routes, _owner(name))
+    async def remove(self, owner: str) -> None:
+        """Remove them."""
+        await asyncio.to_thread(self._client.delete_routes, f"serving-{owner}")
 
 
 class NoRoutes:
-    """Serving without a gateway: a deployment's URL is its process's."""
+    """Serving without a gateway: a deployment's URL is that of its first process."""
 
-    async def lead(self, name: str, port: int) -> str:
-        """The process's own URL."""
-        return f"http://{HOST}:{port}"
+    splits = False
 
-    async def remove(self, name: str) -> None:
+    async def put(self, owner: str, routes: list[dict[str, Any]]) -> str:
+        """The first upstream's own URL."""
+        for route in routes:
+            for upstream in route["upstreams"]:
+                return f"http://{upstream['addresses'][0]}"
+        return f"http://{HOST}"
+
+    async def remove(self, owner: str) -> None:
         """Nothing was registered."""
 
 
@@ -54,14 +62,3 @@ def routes_from(environment: Mapping[str, str]) -> Routes:
     if environment.get("MILLPOND_GATEWAY_API"):
         return GatewayRoutes(GatewayClient.from_env(environment))
     return NoRoutes()
-
-
-def _owner(name: str) -> str:
-    return f"serving-{name}"
-
-
-def _routes(name: str, port: int) -> list[dict[str, Any]]:
-    # Programs predict, not browsers: no sign-in page stands before a model.
-    to: dict[str, Any] = {"upstreams": [{"address": f"{HOST}:{port}", "weight": 100}], "sign_in": False}
-    paths = [f"/v2/models/{name}", f"/v1/models/{name}", f"/v1/models/{name}:predict"]
-    return [{"host": name, "title": f"Model {name}", **to}, {"host": SHARED_HOST, "paths": paths, **to}]

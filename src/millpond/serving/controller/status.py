@@ -1,6 +1,7 @@
 """A deployment as the API shows it: the document, and the status as KServe writes it.
 
-``status.revisions`` is Millpond's own: per revision its port, model, version and times.
+``status.revisions`` is Millpond's own: per revision its processes, model, version, times and share of the
+traffic; ``status.rollout`` says how far an automatic rollout is.
 """
 
 from __future__ import annotations
@@ -75,6 +76,7 @@ def _status(
     record: Record, active: Revision | None, url: str | None, states: dict[str, str]
 ) -> dict[str, Any]:
     latest = record.revisions[-1] if record.revisions else None
+    newest = record.revision(record.candidate) or active
     predictor: dict[str, Any] = {}
     status: dict[str, Any] = {
         "observedGeneration": record.observed,
@@ -86,30 +88,61 @@ def _status(
     }
     if latest is not None:
         predictor["latestCreatedRevision"] = latest.name
-    if active is not None:
-        address = {"url": f"http://{HOST}:{active.port}"}
-        predictor["latestReadyRevision"] = active.name
-        predictor["traffic"] = [{"revisionName": active.name, "percent": 100, "latestRevision": True}]
-        predictor["address"] = address
-        status["address"] = address
+    if active is not None and newest is not None:
+        predictor["latestReadyRevision"] = newest.name
+        predictor["latestRolledoutRevision"] = active.name
+        if record.previous is not None and record.revision(record.previous) is not None:
+            predictor["previousRolledoutRevision"] = record.previous
+        predictor["traffic"] = [
+            {
+                "revisionName": revision.name,
+                "percent": percent_of(record, revision),
+                "latestRevision": revision is newest,
+            }
+            for revision in record.live
+        ]
+        if active.replicas:
+            address = {"url": f"http://{HOST}:{active.replicas[0].port}"}
+            predictor["address"] = address
+            status["address"] = address
         if url is not None:
             predictor["url"] = status["url"] = url
-    status["revisions"] = [
-        {
-            "name": revision.name,
-            "storageUri": revision.uri,
-            "modelVersion": revision.version,
-            "runId": revision.run_id,
-            "digest": revision.digest,
-            "port": revision.port,
-            "created": revision.created,
-            "ready": revision.ready,
-            "state": states.get(revision.service, "stopped"),
-            "traffic": 100 if revision is active else 0,
-        }
-        for revision in record.revisions
-    ]
+    if record.rollout is not None:
+        status["rollout"] = dict(record.rollout)
+    status["revisions"] = [_revision(record, revision, states) for revision in record.revisions]
     return status
+
+
+def percent_of(record: Record, revision: Revision) -> int:
+    """The share of the requests that a revision is meant to have."""
+    if revision.name == record.candidate:
+        return record.percent
+    return 100 - (record.percent if record.candidate else 0) if revision.name == record.active else 0
+
+
+def _revision(record: Record, revision: Revision, states: dict[str, str]) -> dict[str, Any]:
+    found = [states.get(service, "stopped") for service in revision.services]
+    mirrored = record.intentions.mirror if revision.name == record.candidate else 0
+    return {
+        "name": revision.name,
+        "storageUri": revision.uri,
+        "modelVersion": revision.version,
+        "runId": revision.run_id,
+        "digest": revision.digest,
+        "format": revision.settings.get("format", "mlflow"),
+        "port": revision.replicas[0].port if revision.replicas else None,
+        "replicas": [
+            {"port": replica.port, "state": states.get(revision.service(replica), "stopped")}
+            | ({"grpcPort": replica.grpc_port} if replica.grpc_port else {})
+            for replica in revision.replicas
+        ],
+        "created": revision.created,
+        "ready": revision.ready,
+        "state": "ready" if "ready" in found else (found[0] if found else "stopped"),
+        "traffic": percent_of(record, revision),
+        "mirrored": mirrored,
+        "spec": revision.spec,
+    }
 
 
 def _model_status(record: Record, active: Revision | None) -> dict[str, Any]:
@@ -120,7 +153,7 @@ def _model_status(record: Record, active: Revision | None) -> dict[str, Any]:
             "activeModelState": "Loaded" if active is not None else "",
             "targetModelState": "Loading" if behind else "Loaded",
         },
-        "copies": {"totalCopies": 1 if active is not None else 0, "failedCopies": 0},
+        "copies": {"totalCopies": len(active.replicas) if active is not None else 0, "failedCopies": 0},
     }
     if record.failure is not None and not behind:
         found["transitionStatus"] = (

@@ -6,8 +6,7 @@ are taken from the example, from the categories that a model knows, and from now
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from types import MappingProxyType
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -26,25 +25,24 @@ class Samples:
     Args:
         signature: what the model takes.
         example: the model's own, or None: rows are then made of the types alone.
-        words: strings that the model knows, by column; those under the empty name are for any.
+        words: strings that the model knows, for every column of strings.
         edges: numbers that the model compares with.
 
     Attributes:
-        optional: the columns that a request may leave out.
+        possible: whether rows can be made at all.
     """
 
     def __init__(
         self,
         signature: Signature,
         example: Any,
-        words: Mapping[str, Iterable[str]] = MappingProxyType({}),
+        words: Iterable[str] = (),
         edges: Iterable[float] = (),
         seed: int = 0,
     ) -> None:
         self._signature = signature
         self._random = np.random.default_rng(seed)
-        self.optional = [field.name for field in signature.inputs if not field.required]
-        self._words = {name: np.array(sorted(known), dtype=object) for name, known in words.items()}
+        self._words = sorted(set(words))
         self._edges = np.array(sorted(set(edges)), dtype=float)
         self._base = self._columns(example) if signature.known and not signature.tensors else None
         self._arrays = self._tensors(example) if self._base is None else None
@@ -76,15 +74,6 @@ class Samples:
                 matrix[:, at] = values
             return Table(None, count, pandas.Index(list(columns)), matrix)
         return Table(columns, count)
-
-    def usual(self) -> Any:
-        """One row of the example itself, else one like any other."""
-        words, edges = self._words, self._edges
-        self._words, self._edges = {}, self._edges[:0]
-        try:
-            return self.rows(1)
-        finally:
-            self._words, self._edges = words, edges
 
     def _columns(self, example: Any) -> dict[str, Any] | None:
         if isinstance(example, np.ndarray) and example.ndim == 2:
@@ -133,10 +122,9 @@ class Samples:
             return drawn + self._random.integers(-(10**15), 10**15, size=count).astype("timedelta64[ns]")
         if drawn.dtype != np.dtype(object):
             return self._numbers(drawn, strange)
-        words = self._words.get(name, self._words.get(""))
-        if words is not None:
+        if self._words:
             known = self._random.random(count) < 0.5
-            drawn = np.where(known, self._random.choice(words, count), drawn)
+            drawn = np.where(known, self._random.choice(np.array(self._words, dtype=object), count), drawn)
         kind = self._random.random(count)
         drawn[kind < strange / 2] = UNSEEN
         drawn[(kind >= strange / 2) & (kind < strange)] = None

@@ -1,0 +1,123 @@
+"""What is noted of predictions, and what the monitor knows of them.
+
+Model servers note predictions as a file in their folder says; the monitor, a process of its own, carries
+them into the lake and measures. Both are told by files, so that none of the three has to be there for
+another.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import shutil
+import urllib.error
+import urllib.parse
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+from millpond.serving.controller.rollouts import Window
+from millpond.serving.controller.store import Record, write
+from millpond.serving.inferenceservice import InferenceService
+
+log = logging.getLogger(__name__)
+
+
+class Observer:
+    """Files for the model servers and the monitor, and questions to the latter.
+
+    Args:
+        root: the folder of the predictions, one folder for each deployment.
+        monitor: base URL of the monitor; None when there is none.
+        token: its bearer token.
+    """
+
+    def __init__(self, root: Path, monitor: str | None = None, token: str = "") -> None:
+        self._root = root
+        self._monitor = monitor
+        self._token = token
+        self._opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+
+    def folder(self, name: str) -> Path:
+        """Where a deployment's predictions are noted."""
+        return self._root / name
+
+    def tell(self, record: Record) -> None:
+        """Write down what is to be noted of a deployment.
+
+        Without ``logger`` predictions are noted only while two revisions are compared.
+        """
+        if record.active is None:
+            return
+        logger = InferenceService.model_validate(record.document).spec.predictor.logger
+        asked = record.intentions
+        noted = logger.mode if logger is not None else ("all" if record.candidate else "off")
+        mirrored = bool(asked.mirror and record.candidate)
+        # A comparison needs both halves, whatever is kept.
+        mode = "all" if record.candidate else noted
+        folder = self.folder(record.name)
+        self._write(folder / "control.json", {"mode": mode, "sample": asked.sample})
+        experiment = None
+        if asked.experiment and record.candidate:
+            arms = [record.active, record.candidate]
+            experiment = {"name": asked.experiment, "arms": arms, "since": record.since}
+        self._write(
+            folder / "monitor.json",
+            {
+                "namespace": record.namespace,
+                "mode": noted,
+                "url": logger.url if logger is not None else None,
+                "primary": record.active,
+                "canary": None if mirrored else record.candidate,
+                "shadow": record.candidate if mirrored else None,
+                "since": record.since,
+                "experiment": experiment,
+            },
+        )
+
+    def forget(self, name: str) -> None:
+        """Remove what tells how to note; what was noted and not yet carried away stays for the monitor."""
+        for file in ("control.json", "monitor.json"):
+            (self.folder(name) / file).unlink(missing_ok=True)
+        folder = self.folder(name)
+        if folder.is_dir() and not any(folder.iterdir()):
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def _write(self, path: Path, document: dict[str, Any]) -> None:
+        try:
+            if json.loads(path.read_text()) == document:
+                return
+        except (OSError, ValueError):
+            pass
+        write(path, document)
+
+    async def window(self, name: str, revision: str, since: float) -> Window | None:
+        """What a revision answered since a time; None when the monitor does not say."""
+        found = await self._ask(f"/deployments/{name}/window", revision=revision, since=since)
+        if found is None:
+            return None
+        return Window(int(found["requests"]), int(found["errors"]), found.get("p99_ms"))
+
+    async def distance(self, name: str, a: str, b: str, since: float) -> float | None:
+        """How far the outputs of two revisions are apart; None when that is not known."""
+        found = await self._ask(f"/deployments/{name}/distance", a=a, b=b, since=since)
+        return None if found is None or found.get("value") is None else float(found["value"])
+
+    async def _ask(self, path: str, **query: object) -> dict[str, Any] | None:
+        if self._monitor is None:
+            return None
+        asked = {key: str(value) for key, value in query.items()}
+        url = f"{self._monitor}{path}?{urllib.parse.urlencode(asked)}"
+        request = urllib.request.Request(url, headers={"authorization": f"Bearer {self._token}"})
+
+        def ask() -> dict[str, Any]:
+            with self._opener.open(request, timeout=10) as answer:
+                found: dict[str, Any] = json.load(answer)
+                return found
+
+        try:
+            return await asyncio.to_thread(ask)
+        except (OSError, ValueError) as error:
+            log.warning("the monitor does not answer: %s", error)
+            return None
