@@ -85,7 +85,7 @@ class PipMaker:
                 details=requirements.problems,
             )
         uv = find_uv()
-        env = _environment(work.root)
+        env = uv_environment(work.root)
         async with _uv_cache(work):
             venv: list[str | Path] = [
                 uv,
@@ -184,7 +184,8 @@ def build_rules(requirements: Requirements) -> list[str]:
     return [*rules, "--exclude-newer", requirements.date] if requirements.date else rules
 
 
-def _environment(root: Path) -> dict[str, str]:
+def uv_environment(root: Path) -> dict[str, str]:
+    """uv's environment: the user's settings of where packages come from, none that change what they are."""
     kept = {
         name: value
         for name, value in clean_environment().items()
