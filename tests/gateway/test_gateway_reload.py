@@ -19,31 +19,51 @@ def route(host: str, *addresses: str, **more: object) -> dict[str, object]:
     return {"host": host, "upstreams": upstreams, "sign_in": False, **more}
 
 
+class Load:
+    """Clients that predict without a pause, and what they were answered."""
+
+    def __init__(self, gateway: Gateway, host: str, count: int = 4) -> None:
+        self.failures: list[str] = []
+        self.answers: list[str] = []
+        self._gateway, self._host = gateway, host
+        self._stop = threading.Event()
+        self._askers = [threading.Thread(target=self._ask) for _ in range(count)]
+
+    def _ask(self) -> None:
+        with requests.Session() as session:
+            while not self._stop.is_set():
+                try:
+                    found = self._gateway.request(self._host, "/predict", "POST", data=b"{}", session=session)
+                    session.cookies.clear()
+                    if found.status_code == 200:
+                        self.answers.append(found.json()["upstream"])
+                    else:
+                        self.failures.append(f"{found.status_code} {found.text[:200]}")
+                except requests.RequestException as error:
+                    self.failures.append(repr(error))
+
+    def __enter__(self) -> Load:
+        for asker in self._askers:
+            asker.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        for asker in self._askers:
+            asker.join()
+
+    def goes_on(self, requests: int = 20) -> None:
+        """Wait until so many more are answered."""
+        before = len(self.answers)
+        wait_until(lambda: len(self.answers) >= before + requests, 20, "requests go on")
+
+
 def test_twenty_reloads_lose_no_request(
     gateway: Gateway, upstream: Upstream, second_upstream: Upstream
 ) -> None:
     gateway.client.put_routes("flights", [route("flights", upstream.address)])
-    stop = threading.Event()
-    failures: list[str] = []
-    answers: list[str] = []
-
-    def ask() -> None:
-        with requests.Session() as session:
-            while not stop.is_set():
-                try:
-                    found = gateway.request("flights", "/predict", "POST", data=b"{}", session=session)
-                    if found.status_code != 200:
-                        failures.append(f"{found.status_code} {found.text[:200]}")
-                    else:
-                        answers.append(found.json()["upstream"])
-                except requests.RequestException as error:
-                    failures.append(repr(error))
-
-    askers = [threading.Thread(target=ask) for _ in range(4)]
-    for asker in askers:
-        asker.start()
     longest = 0.0
-    try:
+    with Load(gateway, "flights") as load:
         for turn in range(20):
             address = (second_upstream if turn % 2 == 0 else upstream).address
             before = time.monotonic()
@@ -52,13 +72,83 @@ def test_twenty_reloads_lose_no_request(
             # From the moment the call returns, the new upstream answers.
             name = "second" if turn % 2 == 0 else "first"
             assert gateway.request("flights").json()["upstream"] == name
-    finally:
-        stop.set()
-        for asker in askers:
-            asker.join()
-    assert failures == []
-    assert {"first", "second"} <= set(answers)
+    assert load.failures == []
+    assert {"first", "second"} <= set(load.answers)
     assert longest < 0.5
+
+
+def test_replicas_come_and_go_without_a_lost_request(gateway: Gateway) -> None:
+    kept = Upstream("kept")
+    gateway.client.put_routes("scaled", [route("scaled", kept.address)])
+    with Load(gateway, "scaled") as load:
+        for turn in range(8):
+            added = [Upstream(f"added-{turn}-{index}") for index in range(1 + turn % 2)]
+            addresses = [kept.address, *(replica.address for replica in added)]
+            several = {"addresses": addresses, "name": "scaled-1"}
+            gateway.client.put_routes("scaled", [route("scaled") | {"upstreams": [several]}])
+            load.goes_on()
+            gateway.client.put_routes("scaled", [route("scaled", kept.address)])
+            for replica in added:
+                # As a process that is asked to stop: nothing new, and what is under way is finished.
+                replica.shutdown()
+                replica.server_close()
+            load.goes_on()
+    assert load.failures == []
+    assert {name.partition("-")[0] for name in load.answers} == {"kept", "added"}
+    kept.shutdown()
+    kept.server_close()
+
+
+def test_every_kind_of_change_loses_no_request(
+    gateway: Gateway, upstream: Upstream, second_upstream: Upstream
+) -> None:
+    one, two = ({"address": found.address} for found in (upstream, second_upstream))
+    halves = [{**one, "weight": 95}, {**two, "weight": 5}]
+    kinds: list[list[dict[str, object]]] = [
+        [route("flights", upstream.address)],
+        [route("flights", upstream.address, mirrors=[{**two, "percent": 100}])],
+        [route("flights") | {"upstreams": halves, "sticky": {"cookie": "arm"}}],
+        [route("flights") | {"upstreams": halves[::-1]}],
+        [
+            route("flights", upstream.address),
+            route("flights", second_upstream.address, when={"header": "x-a"}),
+        ],
+        [route("flights", second_upstream.address, timeout=5, max_body=1000)],
+        [route("flights") | {"upstreams": [{"addresses": [upstream.address, second_upstream.address]}]}],
+        [route("flights") | {"upstreams": [{**one, "name": "flights-1"}]}],
+    ]
+    gateway.client.put_routes("flights", kinds[0])
+    with Load(gateway, "flights") as load:
+        for turn in range(24):
+            gateway.client.put_routes("flights", kinds[turn * 3 % len(kinds)])
+            load.goes_on(5)
+    assert load.failures == []
+
+
+def test_a_removed_replica_finishes_its_requests(
+    gateway: Gateway, upstream: Upstream, second_upstream: Upstream
+) -> None:
+    both = [{"addresses": [upstream.address, second_upstream.address]}]
+    gateway.client.put_routes("slow", [route("slow") | {"upstreams": both}])
+    found: list[tuple[int, str]] = []
+
+    def ask() -> None:
+        answer = gateway.request("slow", "/slow", "POST", data=b"{}")
+        found.append((answer.status_code, answer.json()["upstream"]))
+
+    upstream.seen.clear()
+    second_upstream.seen.clear()
+    askers = [threading.Thread(target=ask) for _ in range(8)]
+    for asker in askers:
+        asker.start()
+    wait_until(lambda: len(upstream.seen) + len(second_upstream.seen) == 8, 5, "all are under way")
+    gateway.client.put_routes("slow", [route("slow", second_upstream.address)])
+    assert gateway.request("slow").json()["upstream"] == "second"
+    assert len(found) < 8
+    for asker in askers:
+        asker.join()
+    assert [status for status, _ in found] == [200] * 8
+    assert {name for _, name in found} == {"first", "second"}
 
 
 def test_a_request_outlives_its_route(gateway: Gateway, upstream: Upstream) -> None:

@@ -91,7 +91,7 @@ async def _serve(options: argparse.Namespace) -> None:
         application = Application(
             Shelf(options.data / "router" / "graphs"),
             activator,
-            Forwarder(fresh, activator, options.answer_timeout),
+            Forwarder(fresh, activator, options.answer_timeout, options.max_body),
             kept,
             bounds=bounds,
             limits=Limits(options.max_body, options.body_timeout, options.max_graph_requests),

@@ -101,7 +101,7 @@ class Application:
         try:
             await self._route(scope, proto, identity)
         except Refused as error:
-            if error.status in (408, 413):  # the rest of the body would be read as the next request
+            if error.status in (408, 413, 503):  # the rest of the body would be the next request
                 headers.append(("connection", "close"))
             if error.status == 503:
                 headers.append(("retry-after", "1"))

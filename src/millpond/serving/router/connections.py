@@ -54,7 +54,7 @@ def session(*, reuse: bool) -> aiohttp.ClientSession:
         ttl_dns_cache=10,
         enable_cleanup_closed=False,
     )
-    return aiohttp.ClientSession(
+    client = aiohttp.ClientSession(
         connector=connector,
         cookie_jar=aiohttp.DummyCookieJar(),
         timeout=aiohttp.ClientTimeout(total=None),
@@ -63,6 +63,9 @@ def session(*, reuse: bool) -> aiohttp.ClientSession:
         max_line_size=32768,
         max_field_size=32768,
     )
+    if not reuse:
+        client._retry_connection = False  # it would send a GET twice; there is no public word for this
+    return client
 
 
 def reason(error: BaseException) -> str:
@@ -78,6 +81,18 @@ def reason(error: BaseException) -> str:
     ):
         return "the connection broke before the answer was whole"
     return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+
+
+async def whole(content: aiohttp.StreamReader, limit: int) -> bytes | None:
+    """All of a body, or None when it has more bytes than `limit`."""
+    parts: list[bytes] = []
+    size = 0
+    async for chunk in content.iter_any():
+        parts.append(chunk)
+        size += len(chunk)
+        if size > limit:
+            return None
+    return b"".join(parts)
 
 
 def forwarded(headers: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:

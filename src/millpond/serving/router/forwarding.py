@@ -1,24 +1,31 @@
 """A request sent on as it is, and its answer streamed back.
 
 Sent once: a connection that cannot be made is tried again until the deadline, at the next address; after that
-a server may have seen the request, and a broken connection is 502.
+a server may have seen the request, and a broken connection is 502. An answer whose length is not told is
+collected first, because the HTTP server has no way to break one off, and half of it would look whole; event
+streams, which have ends of their own, go on as they come.
 """
 
 from __future__ import annotations
 
 import asyncio
+import logging
 import random
 from dataclasses import dataclass, field
 from time import monotonic
 from typing import Any
+from urllib.parse import quote
 
 import aiohttp
 from yarl import URL
 
 from millpond.serving.router.activator import Activator, Place, Refused
-from millpond.serving.router.connections import forwarded, reason
+from millpond.serving.router.connections import forwarded, reason, whole
+
+log = logging.getLogger(__name__)
 
 _PAUSE = 0.1
+_PATH = "/:@!$&'()*+,;=~"
 # Answers up to this size go back in one piece, and a broken one can still become an error.
 _WHOLE = 1024 * 1024
 
@@ -36,9 +43,17 @@ class Incoming:
 
 
 class Forwarder:
-    """Sends requests to woken models."""
+    """Sends requests to woken models.
 
-    def __init__(self, client: aiohttp.ClientSession, activator: Activator, seconds: float) -> None:
+    Args:
+        seconds: between two parts of an answer.
+        limit: bytes of an answer whose length is not told.
+    """
+
+    def __init__(
+        self, client: aiohttp.ClientSession, activator: Activator, seconds: float, limit: int
+    ) -> None:
+        self._limit = limit
         self._client = client
         self._activator = activator
         self._seconds = seconds
@@ -57,25 +72,33 @@ class Forwarder:
         try:
             place.leave()
             headers = [item for item in forwarded(answer.headers.items()) if item[0] != "date"]
-            length = answer.headers.get("content-length")
             if request.method == "HEAD" or answer.status in (204, 304):
                 proto.response_empty(answer.status, headers)
-            elif length is not None and length.isdecimal() and int(length) <= _WHOLE:
-                body = await self._whole(name, answer)
-                proto.response_bytes(answer.status, headers, body)
-            else:
+            elif _streams(answer):
                 stream = proto.response_stream(answer.status, headers)
-                async for chunk in answer.content.iter_any():
-                    await stream.send_bytes(chunk)
+                try:
+                    async for chunk in answer.content.iter_any():
+                        await stream.send_bytes(chunk)
+                except (aiohttp.ClientError, OSError, TimeoutError) as error:
+                    log.warning("the answer of %s was cut off: %s", name, reason(error))
+                finally:
+                    del stream  # what ends the answer; an exception's frames would keep it
+            else:
+                proto.response_bytes(answer.status, headers, await self._whole(name, answer))
             return int(answer.status)
         finally:
             answer.close()
 
     async def _whole(self, name: str, answer: aiohttp.ClientResponse) -> bytes:
         try:
-            return bytes(await answer.read())
+            body = await whole(answer.content, self._limit)
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
             raise Refused(502, f"{name} did not finish its answer: {reason(error)}") from error
+        if body is None:
+            raise Refused(
+                502, f"the answer of {name} has more than {self._limit} bytes and does not say how many"
+            )
+        return body
 
     async def _answer(self, name: str, request: Incoming, deadline: float) -> aiohttp.ClientResponse:
         headers = [item for item in forwarded(request.headers) if item[0] not in ("host", "content-length")]
@@ -105,5 +128,13 @@ class Forwarder:
             await asyncio.sleep(_PAUSE)
 
 
+def _streams(answer: aiohttp.ClientResponse) -> bool:
+    length = answer.headers.get("content-length")
+    if length is not None and length.isdecimal():
+        return int(length) > _WHOLE
+    return bool(answer.content_type == "text/event-stream")
+
+
 def _url(address: str, path: str, query: str) -> URL:
-    return URL(f"http://{address}{path}{query}", encoded=True)
+    # The server has decoded the path; what cannot stand in a request line is encoded again.
+    return URL(f"http://{address}{quote(path, safe=_PATH)}{query}", encoded=True)

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 import aiohttp
 
 from millpond.serving.inferencegraph import Step
-from millpond.serving.router.connections import AGENT, canonical, reason
+from millpond.serving.router.connections import AGENT, canonical, reason, whole
 from millpond.serving.router.message import JSON, Message, StepFailed
 
 # Sent with every call, whatever is configured: they join the predictions of one request in logs and traces.
@@ -67,7 +67,7 @@ class Steps:
             async with self._session.post(
                 url, data=request.body, headers=self._with(request), timeout=self._timeout
             ) as answer:
-                body = await _whole(answer.content, self._limit)
+                body = await whole(answer.content, self._limit)
                 if body is None:
                     raise StepFailed(f"the answer of {name} has more than {self._limit} bytes")
                 kind = answer.headers.get("content-type")
@@ -87,14 +87,3 @@ class Steps:
         if not any(name == "user-agent" for name, _ in headers):
             headers.append(("user-agent", AGENT))
         return headers
-
-
-async def _whole(content: aiohttp.StreamReader, limit: int) -> bytes | None:
-    parts: list[bytes] = []
-    size = 0
-    async for chunk in content.iter_any():
-        parts.append(chunk)
-        size += len(chunk)
-        if size > limit:
-            return None
-    return b"".join(parts)

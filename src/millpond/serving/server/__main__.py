@@ -14,6 +14,8 @@ import signal
 import socket
 import sys
 from collections.abc import Awaitable
+from dataclasses import replace
+from pathlib import Path
 
 from granian.constants import HTTPModes, Interfaces
 from granian.http import HTTP1Settings
@@ -23,6 +25,7 @@ from millpond.model.errors import MillpondError
 from millpond.serving.predictionlog import SegmentWriter
 from millpond.serving.server.app import Application
 from millpond.serving.server.arguments import Limits, parse
+from millpond.serving.server.compiled import compiled
 from millpond.serving.server.dataplane import DataPlane
 from millpond.serving.server.engine import Batching, Engine
 from millpond.serving.server.independence import prove
@@ -31,6 +34,9 @@ from millpond.serving.server.model import Model, load
 from millpond.serving.server.samples import Samples
 
 log = logging.getLogger("millpond.serving")
+
+_LARGE_BYTES = 24 * 1024 * 1024
+"""Of a model's folder, above which its faster form is made after it is ready."""
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -143,9 +149,26 @@ def _log(options: argparse.Namespace) -> SegmentWriter | None:
 
 def _loaded(options: argparse.Namespace) -> Model:
     model = load(options.model_dir, options.name, options.version, options.format)
+    if options.compile == "auto" and not _large(options.model_dir):
+        model.form, model.form_reason = compiled(model, options.tolerance)
+        log.info("model %s: %s", model.name, model.form_reason)
     if options.batch != "off":
         prove(model, Samples(model.signature, model.loaded.example))
     return model
+
+
+def _large(folder: Path) -> bool:
+    """Whether compiling may take so long that the original had better answer meanwhile."""
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) > _LARGE_BYTES
+
+
+def _recompiled(model: Model, options: argparse.Namespace) -> Model:
+    """A model that serves already, with its faster form if it has one."""
+    twin = replace(model)
+    twin.form, twin.form_reason = compiled(model, options.tolerance)
+    if twin.form is not None and options.batch != "off":
+        prove(twin, Samples(model.signature, model.loaded.example))
+    return twin
 
 
 async def _load(application: Application, plane: DataPlane, options: argparse.Namespace) -> None:
@@ -153,6 +176,9 @@ async def _load(application: Application, plane: DataPlane, options: argparse.Na
     model = await loop.run_in_executor(application.engine.pool, _loaded, options)
     gc.collect()
     gc.freeze()  # what is loaded stays: the collector need not walk it at every turn
+    later = options.compile == "auto" and _large(options.model_dir)
+    if later:
+        model.form_reason = "its faster form is being made"
     plane.model = model
     application.metrics.load_seconds.set(model.load_seconds)
     application.metrics.ready.set(1)
@@ -160,6 +186,9 @@ async def _load(application: Application, plane: DataPlane, options: argparse.Na
     log.info(
         "model %s version %s is ready after %.1f s at %s", plane.name, plane.version, model.load_seconds, at
     )
+    if later:
+        plane.model = await loop.run_in_executor(None, _recompiled, model, options)
+        log.info("model %s: %s", plane.name, plane.model.form_reason)
 
 
 def _free(host: str, port: int) -> bool:

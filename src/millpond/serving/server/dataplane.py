@@ -31,10 +31,15 @@ class DataPlane:
 
     def stats_page(self) -> dict[str, Any]:
         """What ``/stats`` says of the process."""
-        log = self.log
+        log, model = self.log, self.model
         return {
             **self.stats.page(),
             "batch": self.engine.page() if self.engine is not None else {},
+            "compiled": {
+                "used": model is not None and model.form is not None,
+                "reason": model.form_reason if model is not None else "the model is loading",
+                "handed_over": getattr(model.form, "handed", 0) if model is not None else 0,
+            },
             "log": {
                 "written": log.written if log is not None else 0,
                 "dropped": log.dropped if log is not None else 0,
@@ -107,14 +112,19 @@ class DataPlane:
 
     def model_metadata(self) -> dict[str, Any]:
         """The model's inputs and outputs, from its signature."""
-        signature = self.loaded().signature
+        model = self.loaded()
+        signature = model.signature
         return {
             "name": self.name,
             "versions": [self.version],
             "platform": "mlflow",
             "inputs": [field.metadata() for field in signature.inputs],
             "outputs": [field.metadata() for field in signature.outputs],
-            "parameters": {"content_type": self.content_type()},
+            "parameters": {
+                "content_type": self.content_type(),
+                "compiled": model.form is not None,
+                "compiled_reason": model.form_reason,
+            },
         }
 
     def content_type(self) -> str | None:

@@ -6,7 +6,8 @@ are taken from the example, from the categories that a model knows, and from now
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -25,24 +26,25 @@ class Samples:
     Args:
         signature: what the model takes.
         example: the model's own, or None: rows are then made of the types alone.
-        words: strings that the model knows, for every column of strings.
+        words: strings that the model knows, by column; those under the empty name are for any.
         edges: numbers that the model compares with.
 
     Attributes:
-        possible: whether rows can be made at all.
+        optional: the columns that a request may leave out.
     """
 
     def __init__(
         self,
         signature: Signature,
         example: Any,
-        words: Iterable[str] = (),
+        words: Mapping[str, Iterable[str]] = MappingProxyType({}),
         edges: Iterable[float] = (),
         seed: int = 0,
     ) -> None:
         self._signature = signature
         self._random = np.random.default_rng(seed)
-        self._words = sorted(set(words))
+        self.optional = [field.name for field in signature.inputs if not field.required]
+        self._words = {name: np.array(sorted(known), dtype=object) for name, known in words.items()}
         self._edges = np.array(sorted(set(edges)), dtype=float)
         self._base = self._columns(example) if signature.known and not signature.tensors else None
         self._arrays = self._tensors(example) if self._base is None else None
@@ -74,6 +76,15 @@ class Samples:
                 matrix[:, at] = values
             return Table(None, count, pandas.Index(list(columns)), matrix)
         return Table(columns, count)
+
+    def usual(self) -> Any:
+        """One row of the example itself, else one like any other."""
+        words, edges = self._words, self._edges
+        self._words, self._edges = {}, self._edges[:0]
+        try:
+            return self.rows(1)
+        finally:
+            self._words, self._edges = words, edges
 
     def _columns(self, example: Any) -> dict[str, Any] | None:
         if isinstance(example, np.ndarray) and example.ndim == 2:
@@ -122,9 +133,10 @@ class Samples:
             return drawn + self._random.integers(-(10**15), 10**15, size=count).astype("timedelta64[ns]")
         if drawn.dtype != np.dtype(object):
             return self._numbers(drawn, strange)
-        if self._words:
+        words = self._words.get(name, self._words.get(""))
+        if words is not None:
             known = self._random.random(count) < 0.5
-            drawn = np.where(known, self._random.choice(np.array(self._words, dtype=object), count), drawn)
+            drawn = np.where(known, self._random.choice(words, count), drawn)
         kind = self._random.random(count)
         drawn[kind < strange / 2] = UNSEEN
         drawn[(kind >= strange / 2) & (kind < strange)] = None
