@@ -1,8 +1,9 @@
 """``python -m millpond.serving.router``: run a platform's inference graphs, and wake its sleeping models.
 
 Environment: ``MILLPOND_SERVING_URL`` and ``MILLPOND_SERVING_TOKEN``, the controller that wakes models; there
-are graphs only without it. ``PROPAGATE_HEADERS``, patterns of header names that go to every step, with commas
-between them, as KServe's router reads it. Exit codes: 0 after a stop, 1 when the port is taken.
+are graphs only without it. ``MILLPOND_GATEWAY_URL``, for Seldon's calls. ``PROPAGATE_HEADERS``, patterns of
+header names that go to every step, with commas between them, as KServe's router reads it. Exit codes: 0 after a
+stop, 1 when the port is taken.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import signal
 import socket
 import sys
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from granian.constants import HTTPModes, Interfaces
 from granian.http import HTTP1Settings, HTTP2Settings
@@ -96,6 +98,7 @@ async def _serve(options: argparse.Namespace) -> None:
             bounds=bounds,
             limits=Limits(options.max_body, options.body_timeout, options.max_graph_requests),
             propagate=propagate,
+            gateway=urlsplit(os.environ.get("MILLPOND_GATEWAY_URL", "")).netloc or None,
             chance=random.Random(options.seed) if options.seed is not None else random.SystemRandom(),
         )
         server = Server(

@@ -23,6 +23,7 @@ import aiohttp
 import orjson
 
 from millpond.model.errors import MillpondError
+from millpond.serving.router import seldonapi
 from millpond.serving.router.activator import Activator, Bounds, Place, Refused, Waiting
 from millpond.serving.router.forwarding import Forwarder, Incoming
 from millpond.serving.router.graph import Execution
@@ -54,6 +55,7 @@ class Application:
 
     Args:
         propagate: patterns of the headers that every graph sends to its steps.
+        gateway: its address; Seldon's calls go through it, to where a deployment's traffic goes.
         chance: where Splitters' choices come from.
     """
 
@@ -68,6 +70,7 @@ class Application:
         limits: Limits,
         propagate: list[re.Pattern[str]],
         chance: random.Random,
+        gateway: str | None = None,
     ) -> None:
         self._shelf = shelf
         self._activator = activator
@@ -77,6 +80,7 @@ class Application:
         self._limits = limits
         self._propagate = propagate
         self._chance = chance
+        self._gateway = gateway
         self._graphs = 0
         self._metrics = Metrics(lambda: self._waiting.requests, lambda: self._waiting.bytes)
 
@@ -120,7 +124,8 @@ class Application:
         host = scope.headers.get("host") or scope.authority or ""
         by_host = _name(host)
         found = _PATH_NAME.match(scope.path)
-        name = by_host or (found[1] if found else None)
+        seldon = seldonapi.called(scope.path)
+        name = (seldon[0] if seldon else None) or by_host or (found[1] if found else None)
         if name is None:
             self._own(scope, proto)
             return
@@ -128,7 +133,9 @@ class Application:
             graph = self._shelf.get(name)
         except MillpondError as error:
             raise Refused(500, error.message) from None
-        if graph is not None and (by_host or scope.path.startswith("/graphs/")):
+        if graph is not None and seldon is not None and seldon[0] is not None:
+            await self._graph(name, graph, scope, proto, identity, seldon=True)
+        elif graph is not None and (by_host or scope.path.startswith("/graphs/")):
             await self._graph(name, graph, scope, proto, identity)
         elif by_host is None and scope.path.startswith("/graphs/"):
             raise Refused(404, f"there is no graph {name}")
@@ -137,7 +144,7 @@ class Application:
         elif scope.headers.get("content-type", "").startswith("application/grpc"):
             await self._grpc(name, proto)
         else:
-            await self._model(name, scope, proto, host, identity)
+            await self._model(name, scope, proto, host, identity, seldon=seldon is not None)
 
     def _own(self, scope: Any, proto: Any) -> None:
         if scope.path in ("/healthz", "/readyz"):
@@ -147,7 +154,9 @@ class Application:
         else:
             raise Refused(404, "neither the host nor the path names a graph or a model")
 
-    async def _graph(self, name: str, served: ServedGraph, scope: Any, proto: Any, identity: str) -> None:
+    async def _graph(
+        self, name: str, served: ServedGraph, scope: Any, proto: Any, identity: str, *, seldon: bool = False
+    ) -> None:
         if self._graphs >= self._limits.graphs:
             raise Refused(503, f"{self._graphs} requests are in graphs, no more can be")
         self._graphs += 1
@@ -155,15 +164,12 @@ class Application:
         status = 500
         try:
             body = await self._body(scope.headers, proto, served.reading)
+            body, kind = seldonapi.instances(body) if seldon else (body, None)
             answer = await self._run(served, scope.headers, body, identity)
-            headers = [("x-request-id", identity)]
-            kind = _type(answer)
             if kind is not None:
-                headers.append(("content-type", kind))
-            if answer.header_length is not None:
-                headers.append((_LENGTH, answer.header_length))
+                answer = seldonapi.answered(answer, kind, identity)
             status = answer.status
-            proto.response_bytes(status, headers, answer.body)
+            proto.response_bytes(status, _headers(answer, identity), answer.body)
         except StepFailed as error:
             status = error.status
             log.info("graph %s failed, request %s: %s", name, identity, error.cause)
@@ -193,7 +199,9 @@ class Application:
         except TimeoutError:
             raise StepFailed(f"no answer within {served.answering:g} s", 504) from None
 
-    async def _model(self, name: str, scope: Any, proto: Any, host: str, identity: str) -> None:
+    async def _model(
+        self, name: str, scope: Any, proto: Any, host: str, identity: str, *, seldon: bool
+    ) -> None:
         deadline = monotonic() + self._waiting.bounds.seconds
         started = monotonic()
         status = 500
@@ -202,6 +210,14 @@ class Application:
                 body = await self._body(scope.headers, proto, self._limits.seconds, place)
                 headers = [item for item in scope.headers.items() if item[0] != "x-request-id"]
                 headers.append(("x-request-id", identity))
+                if seldon:
+                    body, kind = seldonapi.instances(body)
+                    request = seldonapi.request(name, body, headers, self._gateway)
+                    found = await self._forwarder.ask(name, request, place, deadline)
+                    answer = seldonapi.answered(found, kind, identity)
+                    status = answer.status
+                    proto.response_bytes(status, _headers(answer, identity), answer.body)
+                    return
                 request = Incoming(scope.method, scope.path, scope.query_string, host, body, headers)
                 status = await self._forwarder.forward(name, request, proto, place, deadline)
         except Refused as error:
@@ -252,6 +268,16 @@ class Application:
 def _read(proto: Any) -> Awaitable[bytes]:
     found: Awaitable[bytes] = proto()
     return found
+
+
+def _headers(answer: Message, identity: str) -> Headers:
+    headers = [("x-request-id", identity)]
+    kind = _type(answer)
+    if kind is not None:
+        headers.append(("content-type", kind))
+    if answer.header_length is not None:
+        headers.append((_LENGTH, answer.header_length))
+    return headers
 
 
 def _type(answer: Message) -> str | None:

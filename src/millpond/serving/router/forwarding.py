@@ -21,6 +21,7 @@ from yarl import URL
 
 from millpond.serving.router.activator import Activator, Place, Refused
 from millpond.serving.router.connections import forwarded, reason, whole
+from millpond.serving.router.message import Message
 
 log = logging.getLogger(__name__)
 
@@ -32,7 +33,11 @@ _WHOLE = 1024 * 1024
 
 @dataclass(frozen=True)
 class Incoming:
-    """A client's request."""
+    """A client's request.
+
+    Args:
+        through: addresses that lead to the model, asleep or not; empty: the model's own, once it is awake.
+    """
 
     method: str
     path: str
@@ -40,6 +45,7 @@ class Incoming:
     host: str
     body: bytes
     headers: list[tuple[str, str]] = field(default_factory=list)
+    through: list[str] = field(default_factory=list)
 
 
 class Forwarder:
@@ -68,7 +74,7 @@ class Forwarder:
         Raises:
             Refused: nothing was sent to the client yet.
         """
-        answer = await self._answer(name, request, deadline)
+        answer = await self._send(name, request, deadline)
         try:
             place.leave()
             headers = [item for item in forwarded(answer.headers.items()) if item[0] != "date"]
@@ -89,6 +95,15 @@ class Forwarder:
         finally:
             answer.close()
 
+    async def ask(self, name: str, request: Incoming, place: Place, deadline: float) -> Message:
+        """Send the request when the model is awake, and return its whole answer; see `forward`."""
+        answer = await self._send(name, request, deadline)
+        try:
+            place.leave()
+            return Message(await self._whole(name, answer), answer.status, answer.headers.get("content-type"))
+        finally:
+            answer.close()
+
     async def _whole(self, name: str, answer: aiohttp.ClientResponse) -> bytes:
         try:
             body = await whole(answer.content, self._limit)
@@ -100,12 +115,12 @@ class Forwarder:
             )
         return body
 
-    async def _answer(self, name: str, request: Incoming, deadline: float) -> aiohttp.ClientResponse:
+    async def _send(self, name: str, request: Incoming, deadline: float) -> aiohttp.ClientResponse:
         headers = [item for item in forwarded(request.headers) if item[0] not in ("host", "content-length")]
         headers.append(("host", request.host))
         query = f"?{request.query}" if request.query else ""
         while True:
-            addresses = await self._activator.addresses(name, deadline)
+            addresses = request.through or await self._activator.addresses(name, deadline)
             for address in random.sample(addresses, len(addresses)):
                 try:
                     return await self._client.request(
