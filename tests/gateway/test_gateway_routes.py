@@ -158,8 +158,10 @@ def test_two_routes_may_differ_by_a_header_alone() -> None:
 
     always, present = {"header": "x-canary", "value": "always"}, {"header": "x-canary", "value": None}
     assert RouteTable().replace("one", routes(None, always, present)).hosts()
-    with pytest.raises(RouteError, match=r"routes / \(when x-canary: always\) of the host mlflow twice"):
-        RouteTable().replace("one", routes(None, always, always))
+    with pytest.raises(
+        RouteError, match=r"routes\[2\] \(mlflow\): / \(when x-canary: always\) is routes\[1\]'s"
+    ):
+        routes(None, always, always)
     with pytest.raises(HostTakenError, match="already one's"):
         RouteTable().replace("one", routes(None)).replace("two", routes(always))
 

@@ -164,7 +164,8 @@ def test_the_interface_asks_for_its_token(gateway: Gateway) -> None:
     with pytest.raises(GatewayError, match="needs its token") as refusal:
         stranger.put_routes("x", [])
     assert refusal.value.status == 401
-    assert requests.get(f"{gateway.api}/routes", timeout=5).status_code == 401
+    for path in ("routes", "statistics"):
+        assert requests.get(f"{gateway.api}/{path}", timeout=5).status_code == 401
     # And it is on the agent's own port, not behind the gateway.
     assert gateway.request("gateway", "/routes").status_code == 404
 

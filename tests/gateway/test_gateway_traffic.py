@@ -78,6 +78,35 @@ def test_replicas_that_are_gone_cost_no_request(gateway: Gateway, upstream: Upst
     assert found == ["first"] * 200
 
 
+@pytest.mark.parametrize("limit", [{}, {"max_body": 32 << 20}])
+def test_a_replica_that_is_gone_costs_no_large_request(
+    gateway: Gateway, upstream: Upstream, limit: dict[str, object]
+) -> None:
+    body = bytes(8 << 20)
+    for _ in range(8):
+        both = {"addresses": [f"127.0.0.1:{free_port()}", upstream.address]}
+        gateway.client.put_routes("two", [open_route("two", both, **limit)])
+        found = gateway.request("two", "/", "POST", data=body)
+        assert (found.status_code, found.json().get("size")) == (200, len(body))
+
+
+def test_a_body_beyond_what_is_kept_streams_to_replicas(
+    gateway: Gateway, upstream: Upstream, second_upstream: Upstream
+) -> None:
+    both = {"addresses": [upstream.address, second_upstream.address]}
+    gateway.client.put_routes("two", [open_route("two", both)])
+    body = bytes(80 << 20)
+    assert gateway.request("two", "/", "PUT", data=body).json()["size"] == len(body)
+
+
+def test_a_large_body_for_nobody_is_a_503(gateway: Gateway) -> None:
+    gateway.client.put_routes("gone", [open_route("gone", {"address": f"127.0.0.1:{free_port()}"})])
+    for _ in range(10):
+        found = gateway.request("gone", "/", "POST", data=bytes(4 << 20))
+        assert found.status_code == 503
+        assert found.json()["error"] == f"gone.localhost:{gateway.port} is not answering"
+
+
 def test_what_an_upstream_has_seen_is_not_sent_again(gateway: Gateway, upstream: Upstream) -> None:
     taken: list[bytes] = []
     with socket.create_server(("127.0.0.1", free_port())) as rude:

@@ -13,6 +13,7 @@ import re
 from millpond.gateway.routes import (
     COOKIE_PREFIX,
     GATEWAY_HOST,
+    Match,
     Mirror,
     Route,
     RouteError,
@@ -65,7 +66,17 @@ def parse_routes(body: object) -> tuple[Route, ...]:
     routes = document.get("routes")
     if not isinstance(routes, list):
         raise RouteError("the body has no list called routes", hint='send {"routes": [...]}')
-    return tuple(_route(item, f"routes[{index}]") for index, item in enumerate(routes))
+    found = tuple(_route(item, f"routes[{index}]") for index, item in enumerate(routes))
+    seen: dict[tuple[str, Match], int] = {}
+    for index, route in enumerate(found):
+        for match in route.matches:
+            first = seen.setdefault((route.host, match), index)
+            if first != index:
+                raise RouteError(
+                    f"routes[{index}] ({route.host}): {match} is routes[{first}]'s already",
+                    hint="two routes of a host differ by their paths or by when",
+                )
+    return found
 
 
 def _route(item: object, at: str) -> Route:

@@ -21,8 +21,8 @@ COOKIE_PREFIX = "millpond_session_"
 """Begins the names of the sessions' own cookies, which never reach an upstream."""
 
 
-MIRRORED_BODY = 64 << 20
-"""Bytes of a body that is mirrored, where the route has no limit of its own."""
+KEPT_BODY = 64 << 20
+"""Bytes of a body that are kept for a shadow, or for another replica, where the route has no limit."""
 
 
 class RouteError(MillpondError):
@@ -158,7 +158,7 @@ class Route:
         when: the route is for requests with this header alone.
         timeout: seconds from the whole request to the whole answer, then 504; 0: none.
         max_body: the largest request body in bytes, above it 413; a body reaches its upstream only when it
-            is whole. None: any size, passed on as it comes; where there are mirrors, `MIRRORED_BODY`.
+            is whole. None: any size, passed on as it comes; where there are mirrors, `KEPT_BODY`.
         body_timeout: seconds in which a body that is taken whole has to arrive, beside the timeout; then 408.
     """
 
@@ -179,7 +179,7 @@ class Route:
     @property
     def largest_body(self) -> int | None:
         """Bytes of a body that is taken whole; a shadow that does not read would stop one passed on."""
-        return MIRRORED_BODY if self.max_body is None and self.mirrors else self.max_body
+        return KEPT_BODY if self.max_body is None and self.mirrors else self.max_body
 
     @property
     def matches(self) -> tuple[Match, ...]:

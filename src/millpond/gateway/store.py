@@ -20,7 +20,8 @@ def write(path: Path, value: object) -> None:
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(descriptor, "w", encoding="utf-8") as file:
         os.fchmod(file.fileno(), 0o600)
-        json.dump(value, file, indent=1)
+        # In one go and without layout: with hundreds of deployments the routes are megabytes.
+        file.write(json.dumps(value, separators=(",", ":")))
         file.flush()
         os.fsync(file.fileno())
     temporary.replace(path)

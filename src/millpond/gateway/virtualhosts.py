@@ -7,7 +7,15 @@ import json
 import re
 
 from millpond.gateway.clusters import AGENT_CLUSTER, TYPES, Json, cluster_name
-from millpond.gateway.routes import GATEWAY_HOST, LANDING_HOST, Match, Route, RouteTable, Sticky
+from millpond.gateway.routes import (
+    GATEWAY_HOST,
+    KEPT_BODY,
+    LANDING_HOST,
+    Match,
+    Route,
+    RouteTable,
+    Sticky,
+)
 from millpond.gateway.xds import BUFFER, EXT_AUTHZ, OWN_PATHS, ROUTE_TABLE, Site
 
 _ROUTES = TYPES + "config.route.v3.RouteConfiguration"
@@ -186,6 +194,8 @@ def _upstream_route(matched: Json, match: Match, route: Route, placed_by: Json |
     return {
         "match": matched,
         "route": action,
+        # Kept until the replica is there, for another one if it is not.
+        **({"request_body_buffer_limit": KEPT_BODY} if replicas > 1 else {}),
         **({"typed_per_filter_config": filters} if filters else {}),
     }
 

@@ -19,6 +19,17 @@ STAT_PREFIX = "gateway"
 OWN_PATHS = "/.millpond/"
 """Below this path every host behind the sign-in answers for the gateway itself."""
 
+# Envoy keeps a hundred statistics of each cluster by itself, and looks through all when it is asked for one.
+_KEPT_STATISTICS: list[Json] = [
+    *({"prefix": prefix} for prefix in ("cluster_manager.", "http.gateway.", "listener", "server.")),
+    *(
+        {"suffix": f".upstream_{name}"}
+        for name in (
+            *("rq_total", "rq_active", "rq_5xx", "rq_time", "rq_timeout", "rq_retry", "rq_pending_overflow"),
+            *("cx_total", "cx_active", "cx_connect_fail"),
+        )
+    ),
+]
 _HEADER_KIB = 60
 _HEADER_COUNT = 100
 
@@ -64,6 +75,7 @@ def bootstrap(site: Site) -> Json:
             "cds_config": _file_source(site, "cds"),
         },
         "static_resources": {"clusters": [agent_cluster(site.agent_socket)]},
+        "stats_config": {"stats_matcher": {"inclusion_list": {"patterns": _KEPT_STATISTICS}}},
         "overload_manager": {
             "resource_monitors": [
                 {
@@ -121,6 +133,12 @@ def listener(site: Site, error_page: str) -> Json:
         "request_headers_timeout": "10s",
         "stream_idle_timeout": "3600s",
         "max_request_headers_kb": _HEADER_KIB,
+        # What one connection may have under way, and leave here for an upstream that does not read.
+        "http2_protocol_options": {
+            "max_concurrent_streams": 1000,
+            "initial_stream_window_size": 1 << 20,
+            "initial_connection_window_size": 16 << 20,
+        },
         "early_header_mutation_extensions": [
             {
                 "name": "strip",
@@ -205,6 +223,12 @@ def _ext_authz() -> Json:
     }
 
 
+_NOT_ANSWERING = {
+    "error": "%REQ(:AUTHORITY)% is not answering",
+    "status": "%RESPONSE_CODE%",
+    "reason": "%RESPONSE_FLAGS_LONG%",
+    "hint": "millpond status",
+}
 _REFUSALS = {
     408: ("the request did not arrive in time", "send it without a pause"),
     413: ("the request's body is larger than this route takes", "send fewer rows at once"),
@@ -230,6 +254,12 @@ def _local_replies(error_page: str) -> Json:
                 },
             },
             {
+                # Envoy's word for a body that it cannot keep any longer for an upstream that is not there.
+                "filter": _status("EQ", 507),
+                "status_code": 503,
+                "body_format_override": {"json_format": _NOT_ANSWERING | {"status": 503}},
+            },
+            {
                 "filter": _status("EQ", 504),
                 "body_format_override": {
                     "json_format": {
@@ -243,12 +273,7 @@ def _local_replies(error_page: str) -> Json:
             {
                 "filter": failed,
                 "body_format_override": {
-                    "json_format": {
-                        "error": "%REQ(:AUTHORITY)% is not answering",
-                        "status": "%RESPONSE_CODE%",
-                        "reason": "%RESPONSE_FLAGS_LONG%",
-                        "hint": "millpond status",
-                    }
+                    "json_format": _NOT_ANSWERING,
                 },
             },
             *(
