@@ -13,7 +13,7 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -54,10 +54,21 @@ def main(argv: list[str] | None = None) -> int:
             log.error("port %s of %s is taken", port, options.host)
             return 1
     try:
-        return asyncio.run(_serve(options))
+        with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+            return runner.run(_serve(options))
     except MillpondError as error:
         log.error("%s%s", error.message, f" ({error.hint})" if error.hint else "")
         return 1
+
+
+def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    """uvloop's, which takes half the time of asyncio's own for a request; that, where it is not installed."""
+    try:
+        import uvloop
+    except ImportError:
+        return None
+    factory: Callable[[], asyncio.AbstractEventLoop] = uvloop.new_event_loop
+    return factory
 
 
 async def _serve(options: argparse.Namespace) -> int:
