@@ -178,7 +178,7 @@ def test_a_header_leads_calls_elsewhere(
     assert infer(channel)(b"x", timeout=5, metadata=[("x-canary", "always")]) == b"second 1"
 
 
-def test_a_shadow_sees_the_call_by_a_host_of_its_own(
+def test_a_shadow_sees_the_call_and_is_told_that_it_is_one(
     gateway: Gateway,
     upstream: Upstream,
     grpc_upstream: GrpcUpstream,
@@ -189,7 +189,10 @@ def test_a_shadow_sees_the_call_by_a_host_of_its_own(
     gateway.client.put_routes("flights", both(upstream, {"address": grpc_upstream.address}, mirrors=[mirror]))
     assert infer(channel)(b"x", timeout=5) == b"first 1"
     wait_until(lambda: len(second_grpc_upstream.seen) == 1, 5, "the shadow was called")
-    assert second_grpc_upstream.seen[0]["x-request-id"] == grpc_upstream.seen[0]["x-request-id"]
+    (primary,), (shadow,) = grpc_upstream.seen, second_grpc_upstream.seen
+    assert shadow["x-request-id"] == primary["x-request-id"]
+    assert shadow["x-millpond-shadow"] == "true"
+    assert "x-millpond-shadow" not in primary
 
 
 @pytest.mark.parametrize("behaviour", [None, shadows.hang, shadows.never_read, shadows.wrong])

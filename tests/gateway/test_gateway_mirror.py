@@ -22,12 +22,17 @@ def test_the_shadow_sees_the_same_request_by_a_host_of_its_own(
     upstream.seen.clear()
     second_upstream.seen.clear()
     gateway.client.put_routes("flights", mirrored(upstream, {"address": second_upstream.address}))
-    found = gateway.request("flights", "/v2/models/flights/infer", "POST", data=b'{"inputs": []}')
+    forged = {"x-millpond-shadow": "true"}
+    found = gateway.request(
+        "flights", "/v2/models/flights/infer", "POST", data=b'{"inputs": []}', headers=forged
+    )
     assert found.json()["upstream"] == "first"
     wait_until(lambda: len(second_upstream.seen) == 1, 5, "the shadow was asked")
     (primary,), (shadow,) = upstream.seen, second_upstream.seen
     assert primary["host"] == f"flights.localhost:{gateway.port}"
     assert shadow["host"] == f"flights.localhost-shadow:{gateway.port}"
+    assert primary["x-millpond-shadow"] is None
+    assert shadow["x-millpond-shadow"] == "true"
     assert primary["x-request-id"] == shadow["x-request-id"] != ""
     assert shadow["content-length"] == "14"
 

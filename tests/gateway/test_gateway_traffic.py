@@ -216,6 +216,17 @@ def test_the_cookie_is_for_the_whole_host_and_closed_to_scripts(
     assert "max-age" not in until_closed.lower()
 
 
+@pytest.mark.parametrize("identity", ["a; Domain=localhost", 'a"b', "a b", "x" * 300])
+def test_an_id_that_is_no_cookie_is_not_handed_out(
+    gateway: Gateway, upstream: Upstream, second_upstream: Upstream, identity: str
+) -> None:
+    both = share(upstream, 1), share(second_upstream, 1)
+    gateway.client.put_routes("ab", [open_route("ab", *both, sticky={"cookie": "arm"})])
+    found = gateway.request("ab", headers={"x-request-id": identity})
+    assert found.status_code == 200
+    assert "set-cookie" not in found.headers
+
+
 def test_users_behind_one_connection_are_told_apart(
     gateway: Gateway, upstream: Upstream, second_upstream: Upstream, session: requests.Session
 ) -> None:

@@ -22,6 +22,20 @@ _ROUTES = TYPES + "config.route.v3.RouteConfiguration"
 _AUTHZ_OFF: Json = {
     EXT_AUTHZ: {"@type": TYPES + "extensions.filters.http.ext_authz.v3.ExtAuthzPerRoute", "disabled": True}
 }
+SHADOW_HEADER = "x-millpond-shadow"
+"""Tells a shadow that it is one, as its host does; gRPC servers do not show their handlers the host."""
+
+_MARKED: list[Json] = [
+    {
+        "append": {
+            "header": {"key": SHADOW_HEADER, "value": "true"},
+            "append_action": "OVERWRITE_IF_EXISTS_OR_ADD",
+        }
+    }
+]
+_PLAIN_ID = "[A-Za-z0-9._~:/+=@-]{1,200}"
+"""Request ids that a cookie can hold. Clients may bring their own; another one is placed by chance."""
+
 _RETRY: Json = {
     "retry_on": "connect-failure,refused-stream,reset-before-request",
     "retry_back_off": {"base_interval": "0.025s", "max_interval": "0.25s"},
@@ -126,11 +140,11 @@ def _upstream_routes(match: Match, route: Route) -> list[Json]:
         known = _match(match, {"name": "cookie", "string_match": {"safe_regex": {"regex": having}}})
         routes.append(_upstream_route(known, match, route, {"cookie": {"name": sticky.cookie}}))
         # Who comes first is placed by the request's id, and given it as the cookie, which places them again.
-        fresh = _upstream_route(_match(match), match, route, {"header": {"header_name": "x-request-id"}})
+        plain = _match(match, {"name": "x-request-id", "string_match": {"safe_regex": {"regex": _PLAIN_ID}}})
+        fresh = _upstream_route(plain, match, route, {"header": {"header_name": "x-request-id"}})
         fresh["response_headers_to_add"] = [_hand_out(sticky)]
         routes.append(fresh)
-    else:
-        routes.append(_upstream_route(_match(match), match, route, None))
+    routes.append(_upstream_route(_match(match), match, route, None))
     return routes
 
 
@@ -168,6 +182,7 @@ def _upstream_route(matched: Json, match: Match, route: Route, placed_by: Json |
         action["request_mirror_policies"] = [
             {
                 "cluster": cluster_name(route, mirror),
+                "request_headers_mutations": _MARKED,
                 "runtime_fraction": {
                     "default_value": {"numerator": round(mirror.percent * 10_000), "denominator": "MILLION"}
                 },
