@@ -31,12 +31,12 @@ class Controller:
     def _wake(self, seen: Seen) -> Any:
         assert seen.headers["authorization"] == f"Bearer {TOKEN}"
         assert seen.method == "POST"
-        given = self.answers.get(seen.path.removeprefix("/internal/wake/"), (404, {"message": "none"}))
+        given = self.answers.get(seen.path.removeprefix("/internal/wake/").partition("?")[0], (404, {"message": "none"}))
         return given() if callable(given) else given
 
     def wakes(self, name: str) -> int:
         """How often a model was woken."""
-        return sum(seen.path == f"/internal/wake/{name}" for seen in self.server.seen)
+        return sum(seen.path.startswith(f"/internal/wake/{name}?") for seen in self.server.seen)
 
 
 @pytest.fixture(scope="module")

@@ -2,8 +2,8 @@
 
 Environment: ``MILLPOND_SERVING_URL`` and ``MILLPOND_SERVING_TOKEN``, the controller that wakes models; there
 are graphs only without it. ``MILLPOND_GATEWAY_URL``, for Seldon's calls. ``PROPAGATE_HEADERS``, patterns of
-header names that go to every step, with commas between them, as KServe's router reads it. Exit codes: 0 after a
-stop, 1 when the port is taken.
+header names that go to every step, with commas between them, as KServe's router reads it. Exit codes: 0 after
+a stop, 1 when the port is taken.
 """
 
 from __future__ import annotations

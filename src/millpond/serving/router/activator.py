@@ -191,6 +191,8 @@ class Activator:
     async def _ask(self, name: str, seconds: float) -> tuple[int, bytes]:
         async with self._client.post(
             f"{self._url}/internal/wake/{quote(name, safe='')}",
+            # The controller gives up first, so that its reason reaches those who wait.
+            params={"timeout": f"{max(seconds - 1, seconds / 2):.3f}"},
             headers={"authorization": f"Bearer {self._token}", "user-agent": AGENT},
             timeout=aiohttp.ClientTimeout(total=seconds),
             allow_redirects=False,
