@@ -79,7 +79,7 @@ def model_servers(
 ) -> Iterator[dict[str, ModelServer]]:
     """A server for each of the models that load, all ready."""
     logs = tmp_path_factory.mktemp("model-servers")
-    names = ("waiting", "iris", "echo", "sums", "nosignature", "mirror")
+    names = ("waiting", "iris", "echo", "sums", "nosignature", "mirror", "kinds")
     servers = {name: ModelServer(science_python, models / name, name, logs / f"{name}.log") for name in names}
     try:
         start_together(list(servers.values()))

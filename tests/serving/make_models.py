@@ -13,7 +13,8 @@ import mlflow.pyfunc
 import numpy as np
 import pandas as pd
 from mlflow.models import ModelSignature, infer_signature
-from mlflow.types import ColSpec, Schema, TensorSpec
+from mlflow.types import ColSpec, DataType, Schema, TensorSpec
+from mlflow.types.schema import AnyType, Array, Object, Property
 from sklearn.datasets import load_iris
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline
@@ -115,6 +116,17 @@ def echo(folder: Path) -> None:
     )
 
 
+def kinds(folder: Path) -> None:
+    names = ["boolean", "integer", "long", "float", "double", "string", "binary", "datetime"]
+    columns = [ColSpec(kind, f"a_{kind}", required=False) for kind in names]
+    columns += [ColSpec(Array(DataType.double), "an_array", required=False)]
+    columns += [ColSpec(Object([Property("a", DataType.long)]), "an_object", required=False)]
+    columns += [ColSpec(AnyType(), "anything", required=False), ColSpec("double", "number")]
+    mlflow.pyfunc.save_model(
+        str(folder), python_model=Mirror(), signature=ModelSignature(inputs=Schema(columns))
+    )
+
+
 def sums(folder: Path) -> None:
     signature = ModelSignature(
         inputs=Schema([TensorSpec(np.dtype("float32"), (-1, 2, 3))]),
@@ -128,6 +140,7 @@ def main() -> None:
     waiting(root / "nosignature", signature=False, unseen="error")
     iris(root / "iris")
     echo(root / "echo")
+    kinds(root / "kinds")
     sums(root / "sums")
     mlflow.pyfunc.save_model(str(root / "mirror"), python_model=Mirror())
     mlflow.pyfunc.save_model(str(root / "slow"), python_model=Slow())

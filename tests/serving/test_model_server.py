@@ -130,6 +130,56 @@ def test_without_a_signature_the_values_decide(model_servers: dict[str, ModelSer
     assert "unknown categories ['Mars']" in unseen.error
 
 
+def test_columns_of_arrays_objects_and_anything(model_servers: dict[str, ModelServer]) -> None:
+    server = model_servers["kinds"]
+    row = {"number": 1.0, "an_array": [1.0, 2.0], "an_object": {"a": 1}, "anything": {"b": [None]}}
+    assert server.predict({"instances": [row, {**row, "an_array": []}]}).json == {
+        "predictions": [row, {**row, "an_array": []}]
+    }
+    number = column("number", "FP64", 1, 2)
+    array = {"name": "an_array", "shape": [2, 2], "datatype": "FP64", "data": [1, 2, 3, 4]}
+    texts = column("an_object", "BYTES", '{"a": 1}', '{"a": 2}')
+    found = server.infer(number, array, {**texts, "parameters": {"content_type": "pd_json"}})
+    assert {item["name"]: item["data"] for item in found.json["outputs"]} == {
+        "an_array": [[1.0, 2.0], [3.0, 4.0]],
+        "an_object": [{"a": 1}, {"a": 2}],
+        "number": [1.0, 2.0],
+    }
+    wrong = server.predict({"instances": [{"number": 1.0, "an_array": "no"}]})
+    assert (wrong.status, "Expected data to be list" in wrong.error) == (400, True)
+
+
+def test_what_a_model_checks_itself_is_the_clients_mistake(model_servers: dict[str, ModelServer]) -> None:
+    answer = model_servers["iris"].predict({"instances": [[1, 2, 3, None]]})
+    assert (answer.status, "refuses its input: ValueError: Input X contains NaN" in answer.error) == (
+        400,
+        True,
+    )
+
+
+@pytest.mark.parametrize(
+    ("content_type", "sent", "returned", "kept"),
+    [
+        ("str", "5", "5", "str"),
+        ("base64", "AP8=", "AP8=", "base64"),
+        ("datetime", "2026-11-22T10:00:00+02:00", "2026-11-22T08:00:00.000000000", "datetime"),
+        ("pd_json", '{"a": [1]}', {"a": [1]}, "pd_json"),
+        ("np", "x", "x", "str"),
+    ],
+)
+def test_a_tensors_content_type_says_what_its_strings_are(
+    model_servers: dict[str, ModelServer], content_type: str, sent: str, returned: Any, kept: str
+) -> None:
+    """MLServer's codecs, tensor by tensor, in a table as in a lone array."""
+    server = model_servers["mirror"]
+    one = {**column("a", "BYTES", sent), "parameters": {"content_type": content_type}}
+    [output] = server.infer(one).json["outputs"]
+    assert (output["data"], output["parameters"]["content_type"]) == ([returned], kept)
+    table = server.infer(one, column("b", "INT64", 5), parameters={"content_type": "pd"}).json
+    assert table["parameters"] == {"content_type": "pd"}
+    assert [item["data"] for item in table["outputs"]] == [[returned], [5]]
+
+
 def test_a_failing_model_answers_500_and_the_log_has_the_traceback(
     model_servers: dict[str, ModelServer],
 ) -> None:

@@ -142,12 +142,19 @@ class Unsupported(RequestError):
 
 
 class ModelFailed(RequestError):
-    """The model itself raised: not the client's mistake as far as the server can tell."""
+    """The model itself raised: not the client's mistake as far as the server can tell.
+
+    It can tell where the error comes from the framework's own check of its input, such as scikit-learn's for
+    missing values: that is a 400.
+    """
 
     status = 500
 
     def __init__(self, model: str, error: BaseException) -> None:
-        super().__init__(f"model {model} failed: {one_line(error)}")
+        checked = _checked_input(error)
+        super().__init__(f"model {model} {'refuses its input' if checked else 'failed'}: {one_line(error)}")
+        if checked:
+            self.status = 400
 
 
 class NonsenseRows(RequestError):
@@ -193,6 +200,16 @@ class Busy(RequestError):
 
     def __init__(self, limit: int) -> None:
         super().__init__(f"{limit} requests wait already", hint="try again in a moment")
+
+
+def _checked_input(error: BaseException) -> bool:
+    """Whether the error was raised where a framework checks its input."""
+    at = error.__traceback__
+    if at is None or not isinstance(error, ValueError):
+        return False
+    while at.tb_next is not None:
+        at = at.tb_next
+    return at.tb_frame.f_globals.get("__name__") == "sklearn.utils.validation"
 
 
 def one_line(error: BaseException, limit: int = 300) -> str:

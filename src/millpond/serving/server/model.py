@@ -128,7 +128,10 @@ class Model:
             return checked(data, parameters)
         except MlflowException as error:
             if "enforce schema" in str(error):
-                raise InvalidRequest(f"the model refuses the request: {one_line(error)}") from error
+                reason = " ".join(
+                    str(error).rpartition("Error: ")[2].split()
+                )  # before it stands all the data
+                raise InvalidRequest(f"the model refuses the request: {reason[:300]}") from error
             raise
 
 

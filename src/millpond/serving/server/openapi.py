@@ -1,50 +1,92 @@
-"""The OpenAPI 3.1 page of one model: its paths, and its own columns as the example of a request."""
+"""The OpenAPI 3.1 page of one model: its paths, what they take, and every status that they answer with."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from millpond import __version__
+from millpond.serving.server import schemas
 from millpond.serving.server.dataplane import DataPlane
-from millpond.serving.server.datatypes import DTYPES
-from millpond.serving.server.signature import Field
+from millpond.serving.server.schemas import Schema
 
-_TENSOR = {
-    "type": "object",
-    "required": ["name", "shape", "datatype", "data"],
-    "properties": {
-        "name": {"type": "string"},
-        "shape": {"type": "array", "items": {"type": "integer", "minimum": 0}},
-        "datatype": {"type": "string", "enum": list(DTYPES)},
-        "data": {"type": "array", "items": {}},
-        "parameters": {"type": "object"},
-    },
+_JSON = "application/json"
+_BINARY = "application/octet-stream"
+_FAILURES = {
+    400: "The request is malformed or does not fit the model; the sentence names the place",
+    408: "The body did not arrive in time",
+    409: "The server is not in a state in which it can do that",
+    413: "The body is too large",
+    415: "The body is compressed",
+    500: "The model failed",
+    503: "The model is still loading or hangs, or too many requests wait",
+    504: "The model took too long",
 }
-_ERROR = {
-    "type": "object",
-    "required": ["error"],
-    "properties": {"error": {"type": "string"}},
+_ID = {
+    "name": "x-request-id",
+    "in": "header",
+    "description": "The request's id, made up when it is missing; it comes back and is what feedback names",
+    "schema": {"type": "string", "pattern": "^[!-~]{1,128}$"},
+}
+_HEADER_LENGTH = {
+    "name": "Inference-Header-Content-Length",
+    "in": "header",
+    "description": "Bytes of the JSON, when binary tensor data follow it",
+    "schema": {"type": "integer", "minimum": 0},
+}
+_ANSWERED = {
+    "x-request-id": {"required": True, "schema": {"type": "string"}, "description": "The request's id"},
+    "x-millpond-revision": {"required": True, "schema": {"type": "string"}, "description": "Who answered"},
 }
 
 
 def page(plane: DataPlane) -> dict[str, Any]:
-    """The page; before the model is loaded its examples are missing."""
+    """The page; before the model is loaded it knows nothing of its columns."""
     name = plane.name
-    fields = plane.model.signature.inputs if plane.model is not None else []
-    model = f"/v2/models/{name}"
+    signature = plane.model.signature if plane.model is not None else None
+    v1 = f"/v1/models/{name}"
     paths: dict[str, Any] = {
-        "/v2": _read("The server"),
-        "/v2/health/live": _read("Whether the process runs"),
-        "/v2/health/ready": _read("Whether the model answers"),
-        "/v1/models": _read("The models' names"),
-        f"/v1/models/{name}": _read("Whether the model answers (V1)"),
-        f"/v1/models/{name}:predict": {"post": _post("Predict (V1)", _v1_schema(), _v1_example(fields))},
-        "/metrics": _read("Prometheus metrics", "text/plain"),
+        "/": _read("What is here", schemas.ANYTHING),
+        "/openapi.json": _read("This page", schemas.ANYTHING),
+        "/metrics": _read("Prometheus' metrics", {"type": "string"}, media_type="text/plain"),
+        "/stats": _read("How busy the process is", schemas.ANYTHING),
+        "/v2": _read("The server and its extensions", schemas.SERVER),
+        "/v2/health/live": _read("Whether the process runs", schemas.LIVE, 503),
+        "/v2/health/ready": _read("Whether the model answers", schemas.READY, 503),
+        "/v2/repository/index": _write(
+            "The models", schemas.INDEX_ASKED, schemas.INDEX, required=False, failures=(400, 408, 413, 415)
+        ),
+        f"/v2/repository/models/{name}/load": _write(
+            "Nothing, if the model is loaded",
+            schemas.ANYTHING,
+            schemas.ANYTHING,
+            required=False,
+            failures=(400, 408, 413, 415, 503),
+        ),
+        f"/v2/repository/models/{name}/unload": _write(
+            "Refused: a deployment's model leaves with the deployment",
+            schemas.ANYTHING,
+            None,
+            required=False,
+            failures=(408, 409, 413, 415),
+        ),
+        "/v1/models": _read("The models' names", schemas.MODELS),
+        v1: _read("Whether the model answers", schemas.MODEL_READY, 503),
+        f"{v1}:predict": _write(
+            "Predict (V1)",
+            schemas.predict(signature),
+            schemas.PREDICTIONS,
+            example=schemas.predict_example(signature),
+            failures=(400, 408, 413, 415, 500, 503, 504),
+            predicts=True,
+        ),
+        f"{v1}:feedback": _feedback(),
     }
+    model = f"/v2/models/{name}"
     for at in (model, f"{model}/versions/{plane.version}"):
-        paths[at] = _read("The model's inputs and outputs")
-        paths[f"{at}/ready"] = _read("Whether the model answers")
-        paths[f"{at}/infer"] = {"post": _post("Predict", _v2_schema(), _v2_example(fields))}
+        paths[at] = _read("The model's inputs and outputs", schemas.METADATA, 503)
+        paths[f"{at}/ready"] = _read("Whether the model answers", schemas.MODEL_READY, 503)
+        paths[f"{at}/infer"] = _infer(schemas.infer_example(signature))
+        paths[f"{at}/feedback"] = _feedback()
     return {
         "openapi": "3.1.0",
         "info": {
@@ -53,89 +95,92 @@ def page(plane: DataPlane) -> dict[str, Any]:
             "description": f"Served by Millpond {__version__} under the V1 and V2 protocols.",
         },
         "paths": paths,
-        "components": {"schemas": {"Tensor": _TENSOR, "Error": _ERROR}},
-    }
-
-
-def _read(summary: str, media_type: str = "application/json") -> dict[str, Any]:
-    content = {media_type: {"schema": {"type": "object" if media_type.endswith("json") else "string"}}}
-    return {
-        "get": {
-            "summary": summary,
-            "responses": {
-                "200": {"description": "Yes", "content": content},
-                "503": _failure("The model is still loading"),
-            },
-        }
-    }
-
-
-def _post(summary: str, schema: dict[str, Any], example: dict[str, Any] | None) -> dict[str, Any]:
-    content: dict[str, Any] = {"schema": schema}
-    if example is not None:
-        content["example"] = example
-    return {
-        "summary": summary,
-        "requestBody": {"required": True, "content": {"application/json": content}},
-        "responses": {
-            "200": {
-                "description": "The prediction",
-                "content": {"application/json": {"schema": {"type": "object"}}},
-            },
-            "400": _failure("The request does not fit the model"),
-            "408": _failure("The body took too long"),
-            "413": _failure("The body is too large"),
-            "415": _failure("The body is not plain JSON"),
-            "500": _failure("The model failed"),
-            "503": _failure("The model is still loading, or too many requests wait"),
+        "components": {
+            "schemas": {"Tensor": schemas.TENSOR, "Output": schemas.OUTPUT, "Error": schemas.ERROR}
         },
     }
 
 
-def _failure(description: str) -> dict[str, Any]:
-    schema = {"$ref": "#/components/schemas/Error"}
-    return {"description": description, "content": {"application/json": {"schema": schema}}}
+def _read(summary: str, schema: Schema, *failures: int, media_type: str = _JSON) -> dict[str, Any]:
+    answer = {"description": "Yes", "content": {media_type: {"schema": schema}}}
+    return {"get": {"summary": summary, "responses": {"200": answer, **_failed(failures)}}}
 
 
-def _v2_schema() -> dict[str, Any]:
-    tensors = {"type": "array", "minItems": 1, "items": {"$ref": "#/components/schemas/Tensor"}}
+def _write(
+    summary: str,
+    asked: Schema,
+    answered: Schema | None,
+    *,
+    example: Any = None,
+    required: bool = True,
+    failures: tuple[int, ...],
+    status: int = 200,
+    predicts: bool = False,
+) -> dict[str, Any]:
+    """An operation that reads a body; `answered` is None where it is always refused."""
+    content: dict[str, Any] = {"schema": asked}
+    if example is not None:
+        content["example"] = example
+    found: dict[str, Any] = {
+        "summary": summary,
+        "parameters": [_ID],
+        "requestBody": {"required": required, "content": {_JSON: content}},
+        "responses": _failed(failures, predicts),
+    }
+    if answered is not None:
+        answer: dict[str, Any] = {"description": "Done", "content": {_JSON: {"schema": answered}}}
+        if predicts:
+            answer["headers"] = _ANSWERED
+        found["responses"][str(status)] = answer
+    return {"post": found}
+
+
+def _infer(example: Any) -> dict[str, Any]:
+    found = _write(
+        "Predict (V2)",
+        schemas.INFER,
+        _inferred(),
+        example=example,
+        failures=(400, 408, 413, 415, 500, 503, 504),
+        predicts=True,
+    )
+    post = found["post"]
+    post["parameters"] = [_ID, _HEADER_LENGTH]
+    post["requestBody"]["content"][_BINARY] = {"schema": {"type": "string", "format": "binary"}}
+    post["responses"]["200"]["content"][_BINARY] = {"schema": {"type": "string", "format": "binary"}}
+    return found
+
+
+def _inferred() -> Schema:
+    outputs = {"type": "array", "items": {"$ref": "#/components/schemas/Output"}}
     return {
         "type": "object",
-        "required": ["inputs"],
-        "properties": {"id": {"type": "string"}, "inputs": tensors, "parameters": {"type": "object"}},
+        "required": ["model_name", "model_version", "id", "outputs"],
+        "properties": {
+            "model_name": {"type": "string"},
+            "model_version": {"type": "string"},
+            "id": {"type": "string"},
+            "parameters": {"type": "object", "properties": {"content_type": {"type": "string"}}},
+            "outputs": outputs,
+        },
     }
 
 
-def _v1_schema() -> dict[str, Any]:
-    return {
-        "type": "object",
-        "properties": {"instances": {"type": "array"}, "inputs": {"type": ["object", "array"]}},
-    }
+def _feedback() -> dict[str, Any]:
+    return _write(
+        "What became of a prediction",
+        schemas.FEEDBACK,
+        schemas.FEEDBACK_KEPT,
+        failures=(400, 408, 409, 413, 415),
+        status=202,
+    )
 
 
-def _v2_example(fields: list[Field]) -> dict[str, Any] | None:
-    if not fields:
-        return None
-    inputs = []
-    for field in fields:
-        shape = [max(length, 1) for length in field.shape]
-        inputs.append(
-            {"name": field.name, "shape": shape, "datatype": field.datatype, "data": [_value(field)]}
-        )
-    return {"inputs": inputs} if all(length in (-1, 1) for f in fields for length in f.shape) else None
-
-
-def _v1_example(fields: list[Field]) -> dict[str, Any] | None:
-    if not fields or any(length not in (-1, 1) for field in fields for length in field.shape):
-        return None
-    return {"instances": [{field.name: _value(field) for field in fields}]}
-
-
-def _value(field: Field) -> Any:
-    if field.content_type == "datetime":
-        return "2026-01-31T12:00:00"
-    if field.datatype == "BYTES":
-        return ""
-    if field.datatype == "BOOL":
-        return True
-    return 1.0 if field.datatype.startswith("FP") else 1
+def _failed(statuses: tuple[int, ...], predicts: bool = False) -> dict[str, Any]:
+    content = {_JSON: {"schema": {"$ref": "#/components/schemas/Error"}}}
+    found: dict[str, Any] = {}
+    for status in statuses:
+        found[str(status)] = {"description": _FAILURES[status], "content": content}
+        if predicts:
+            found[str(status)]["headers"] = _ANSWERED
+    return found

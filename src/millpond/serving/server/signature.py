@@ -137,9 +137,10 @@ class Signature:
                     f"[{rows}, 1], not {list(tensor.shape)}"
                 )
             convert, dtype = field.converter
-            values = convert(tensor, dtype)
-            # An array, an object or anything, one per row: what is left of the shape is inside of it.
-            table[field.name] = values if len(values) == rows else values.reshape(tensor.shape).tolist()
+            if len(tensor.data) == rows:
+                table[field.name] = convert(tensor, dtype)
+            else:  # an array per row: what is left of the shape is inside of it, of the declared datatype
+                table[field.name] = columns.natural(tensor).reshape(tensor.shape).tolist()
         if self.alike is not None and len(table) == len(self.inputs):
             matrix = np.empty((rows, len(table)), dtype=self.alike)
             for index, values in enumerate(table.values()):
