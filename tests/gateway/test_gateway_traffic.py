@@ -216,7 +216,7 @@ def test_the_cookie_is_for_the_whole_host_and_closed_to_scripts(
     assert "max-age" not in until_closed.lower()
 
 
-@pytest.mark.parametrize("identity", ["a; Domain=localhost", 'a"b', "a b", "x" * 300])
+@pytest.mark.parametrize("identity", ["a; Domain=localhost", 'a"b', "a b"])
 def test_an_id_that_is_no_cookie_is_not_handed_out(
     gateway: Gateway, upstream: Upstream, second_upstream: Upstream, identity: str
 ) -> None:
@@ -225,6 +225,18 @@ def test_an_id_that_is_no_cookie_is_not_handed_out(
     found = gateway.request("ab", headers={"x-request-id": identity})
     assert found.status_code == 200
     assert "set-cookie" not in found.headers
+
+
+def test_names_and_paths_may_be_long(
+    gateway: Gateway, upstream: Upstream, second_upstream: Upstream, session: requests.Session
+) -> None:
+    both = share(upstream, 1), share(second_upstream, 1)
+    cookie, path = "arm-" + "a" * 60, "/v2/models/" + "flights-" * 20
+    route = open_route("ab", *both, sticky={"cookie": cookie}, paths=[path], rewrite="/")
+    gateway.client.put_routes("ab", [route])
+    found = gateway.request("ab", f"{path}/infer", session=session)
+    assert found.json()["path"] == "/infer"
+    assert found.headers["set-cookie"].startswith(f"{cookie}=")
 
 
 def test_users_behind_one_connection_are_told_apart(

@@ -32,7 +32,7 @@ _OWNER = re.compile(r"[a-z0-9](?:[a-z0-9._-]{0,98}[a-z0-9])?")
 _NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,98}[A-Za-z0-9])?")
 _SET_HEADER = re.compile(r"authorization|x-[a-z0-9-]+")
 _SEEN_HEADER = re.compile(r"[a-z0-9][a-z0-9-]{0,99}")
-_COOKIE = re.compile(r"[A-Za-z0-9_.-]{1,100}")
+_COOKIE = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 _PATH = re.compile(r"/[A-Za-z0-9._~!$&'()*+,;=:@%/-]*")
 _ADDRESS = re.compile(r"(?P<host>[A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\]):(?P<port>[0-9]{1,5})")
 _ROUTE_KEYS = (
@@ -247,7 +247,7 @@ def _sticky(found: object, at: str) -> Sticky | None:
     ):
         raise RouteError(
             f"{at}: {cookie!r} is not a cookie's name",
-            hint=f"use letters, digits, dots, underscores and dashes, and do not begin with {COOKIE_PREFIX}",
+            hint=f"at most 64 letters, digits, dots, underscores, dashes; not beginning with {COOKIE_PREFIX}",
         )
     if cookie is None and keys.get("seconds") is not None:
         raise RouteError(f"{at}: seconds is for a cookie, and there is none", hint="name a cookie")

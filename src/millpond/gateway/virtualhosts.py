@@ -33,7 +33,7 @@ _MARKED: list[Json] = [
         }
     }
 ]
-_PLAIN_ID = "[A-Za-z0-9._~:/+=@-]{1,200}"
+_PLAIN_ID = "[A-Za-z0-9._~:/+=@-]+"
 """Request ids that a cookie can hold. Clients may bring their own; another one is placed by chance."""
 
 _RETRY: Json = {

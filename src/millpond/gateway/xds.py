@@ -75,6 +75,12 @@ def bootstrap(site: Site) -> Json:
             "cds_config": _file_source(site, "cds"),
         },
         "static_resources": {"clusters": [agent_cluster(site.agent_socket)]},
+        # Paths and cookies with long names make long patterns; a pattern's size is bounded by theirs.
+        "layered_runtime": {
+            "layers": [
+                {"name": "static", "static_layer": {"re2.max_program_size.error_level": 10000}},
+            ]
+        },
         "stats_config": {"stats_matcher": {"inclusion_list": {"patterns": _KEPT_STATISTICS}}},
         "overload_manager": {
             "resource_monitors": [
