@@ -116,9 +116,15 @@ class Router:
     """One ``python -m millpond.serving.router``."""
 
     def __init__(
-        self, python: Path, folder: Path, *options: str, controller: str | None = None, **environment: str
+        self,
+        python: Path,
+        folder: Path,
+        *options: str,
+        controller: str | None = None,
+        port: int | None = None,
+        **environment: str,
     ) -> None:
-        self.port = free_port()
+        self.port = port or free_port()
         self.folder = folder
         self._log = folder / "router.log"
         self._graphs = folder / "router/graphs"

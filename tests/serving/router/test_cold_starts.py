@@ -31,7 +31,9 @@ class Controller:
     def _wake(self, seen: Seen) -> Any:
         assert seen.headers["authorization"] == f"Bearer {TOKEN}"
         assert seen.method == "POST"
-        given = self.answers.get(seen.path.removeprefix("/internal/wake/").partition("?")[0], (404, {"message": "none"}))
+        given = self.answers.get(
+            seen.path.removeprefix("/internal/wake/").partition("?")[0], (404, {"message": "none"})
+        )
         return given() if callable(given) else given
 
     def wakes(self, name: str) -> int:

@@ -1,0 +1,1 @@
+"""Being here, it lets the tests in folders below import this folder's modules."""
