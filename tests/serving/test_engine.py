@@ -135,3 +135,46 @@ def test_a_model_that_hangs_is_answered_for_and_then_called_dead(
         assert time.monotonic() - began < 4
     finally:
         server.stop()
+
+
+def test_plain_requests_and_all_others_get_the_same(model_servers: dict[str, ModelServer]) -> None:
+    server = model_servers["iris"]
+    names = ["sepal length (cm)", "sepal width (cm)", "petal length (cm)", "petal width (cm)"]
+    rows = [[6.8, 2.8, 4.8, 1.4], [5.1, 3.5, 1.4, 0.2], [7.7, 3, 6.1, 2.3]]
+    columns = [column(name, *(row[at] for row in rows)) for at, name in enumerate(names)]
+    ways = [
+        columns,
+        columns[::-1],
+        [{**item, "shape": [3, 1]} for item in columns],
+        [{**item, "parameters": {"content_type": "np"}} for item in columns],
+        [{**item, "data": [str(value) for value in item["data"]]} for item in columns],
+        [{"name": "all", "shape": [3, 4], "datatype": "FP64", "data": rows}],
+    ]
+    for inputs in ways:
+        [output] = server.infer(*inputs, id="mine").json["outputs"]
+        assert output == {
+            "name": "output-1",
+            "shape": [3, 1],
+            "datatype": "INT64",
+            "parameters": {"content_type": "np"},
+            "data": [1, 0, 2],
+        }
+    for body in (
+        {"instances": rows},
+        {"instances": [dict(zip(names, row, strict=True)) for row in rows]},
+        {"instances": [dict(zip(names[::-1], row[::-1], strict=True)) for row in rows]},
+        {"instances": [[str(value) for value in row] for row in rows]},
+        {"inputs": {name: [row[at] for row in rows] for at, name in enumerate(names)}},
+    ):
+        assert server.predict(body).json == {"predictions": [1, 0, 2]}
+    for broken, said in (
+        ({**columns[0], "shape": [2]}, "shape [2] holds 2 values, data has 3"),
+        ({**columns[0], "shape": [True]}, "shape must be a list of lengths"),
+        ({**columns[0], "shape": [3.0]}, "shape must be a list of lengths"),
+        ({**columns[0], "datatype": "FP99"}, "unknown datatype"),
+        ({**columns[0], "data": [True, 1, 2]}, "expected a number, got True"),
+        ({**columns[0], "name": "sepal"}, "sepal"),
+    ):
+        answer = server.infer(broken, *columns[1:])
+        assert answer.status == 400, (broken, answer.body)
+        assert said in answer.error

@@ -5,11 +5,11 @@ Where and with what else a request is predicted is the engine's business.
 
 from __future__ import annotations
 
-import asyncio
 from typing import Any
 
 from millpond.serving.server.arguments import Limits
 from millpond.serving.server.dataplane import DataPlane
+from millpond.serving.server.deadlines import Deadlines
 from millpond.serving.server.engine import Engine
 from millpond.serving.server.errors import TooLarge, TooSlow, Unsupported, WrongMethod
 from millpond.serving.server.exchange import Call, Exchange, Reply, Skin, identity, is_shadow, refusal
@@ -29,6 +29,7 @@ class Application:
         self.rest = Rest(plane, metrics)
         self.metrics = metrics
         self.limits = limits
+        self._deadlines = Deadlines(limits.seconds)
         self.engine = engine
         self.exchange = Exchange(plane, metrics, limits, engine)
 
@@ -81,7 +82,7 @@ class Application:
         if known is not None and known > limit + _DISCARDED:
             raise TooLarge(limit)
         try:
-            async with asyncio.timeout(self.limits.seconds):
+            with self._deadlines:
                 if known is not None and known <= limit:
                     return bytes(await proto())
                 return await _chunks(proto, limit)

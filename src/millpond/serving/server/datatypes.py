@@ -24,8 +24,14 @@ DTYPES = {
     "BYTES": "object",
 }
 _DATATYPES = {dtype: datatype for datatype, dtype in DTYPES.items()}
+_SEEN: dict[Any, str] = {}
 
 
 def datatype_of(dtype: Any) -> str:
     """The protocol's name for a numpy or pandas dtype; whatever is no number is BYTES."""
-    return _DATATYPES.get(str(dtype).lower(), "BYTES")
+    found = _SEEN.get(dtype)
+    if found is None:
+        found = _DATATYPES.get(str(dtype).lower(), "BYTES")
+        if found != "BYTES":  # of strings there is a type for every length
+            _SEEN[dtype] = found
+    return found

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from time import perf_counter, time
-from uuid import uuid4
 
 from millpond.serving.server.arguments import Limits
 from millpond.serving.server.dataplane import DataPlane
@@ -127,11 +127,11 @@ class Exchange:
         if self.plane.stats.in_flight >= self.limits.waiting:
             raise Busy(self.limits.waiting)
         self.plane.stats.begin()
-        self.metrics.in_flight.set(self.plane.stats.in_flight)
+        self.metrics.in_flight = self.plane.stats.in_flight
 
     def _end(self, status: int) -> None:
         self.plane.stats.end(status)
-        self.metrics.in_flight.set(self.plane.stats.in_flight)
+        self.metrics.in_flight = self.plane.stats.in_flight
 
 
 def refusal(error: Exception, path: str, identity: str) -> tuple[int, str]:
@@ -151,7 +151,7 @@ def identity(given: str | None) -> str:
     """The request's id: the client's own, if it can stand in a header and in a line of the log."""
     if given and len(given) <= 128 and given.isascii() and given.isprintable():
         return given
-    return uuid4().hex
+    return os.urandom(16).hex()
 
 
 def is_shadow(host: str) -> bool:

@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
+from collections.abc import Iterator
+from itertools import accumulate
+
 from prometheus_client import (
     CollectorRegistry,
-    Counter,
     Gauge,
-    Histogram,
     PlatformCollector,
     ProcessCollector,
     disable_created_metrics,
     generate_latest,
+)
+from prometheus_client.metrics_core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    HistogramMetricFamily,
+    Metric,
 )
 
 # Seconds: a small model answers in under a millisecond, a large one in seconds.
@@ -18,7 +26,10 @@ _BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0
 
 
 class Metrics:
-    """The counters of one model's process; the children of a label set are looked up once."""
+    """The counters of one model's process.
+
+    What is counted at every answer is plain numbers, put into the client library's words when it is asked.
+    """
 
     media_type = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -29,25 +40,10 @@ class Metrics:
         PlatformCollector(registry=self.registry)
         names = ["model", "version"]
         self._labels = (model, version)
-        self._requests = Counter(
-            "millpond_serving_requests",
-            "Requests to predict, by protocol and status code",
-            [*names, "protocol", "code"],
-            registry=self.registry,
-        )
-        self._seconds = Histogram(
-            "millpond_serving_request_seconds",
-            "Time from a request's head to its answer, reading the body and waiting included",
-            [*names, "protocol"],
-            buckets=_BUCKETS,
-            registry=self.registry,
-        )
-        self.in_flight = Gauge(
-            "millpond_serving_requests_in_flight",
-            "Requests to predict that have no answer yet",
-            names,
-            registry=self.registry,
-        ).labels(*self._labels)
+        self._counts: dict[tuple[str, int], int] = {}
+        self._times: dict[str, list[float]] = {}
+        self.in_flight = 0
+        self.registry.register(self)
         self.load_seconds = Gauge(
             "millpond_serving_model_load_seconds",
             "Time it took to load the model and to warm it up",
@@ -57,20 +53,44 @@ class Metrics:
         self.ready = Gauge(
             "millpond_serving_model_ready", "1 when the model answers", names, registry=self.registry
         ).labels(*self._labels)
-        self._counted: dict[tuple[str, int], Counter] = {}
-        self._timed: dict[str, Histogram] = {}
 
     def answered(self, protocol: str, code: int, seconds: float) -> None:
-        """Count one answer."""
-        counter = self._counted.get((protocol, code))
-        if counter is None:
-            counter = self._requests.labels(*self._labels, protocol, str(code))
-            self._counted[protocol, code] = counter
-        counter.inc()
-        timer = self._timed.get(protocol)
-        if timer is None:
-            timer = self._timed[protocol] = self._seconds.labels(*self._labels, protocol)
-        timer.observe(seconds)
+        """Count one answer; on the event loop alone, and so without a lock."""
+        key = (protocol, code)
+        self._counts[key] = self._counts.get(key, 0) + 1
+        times = self._times.get(protocol)
+        if times is None:
+            times = self._times[protocol] = [0.0] * (len(_BUCKETS) + 2)
+        times[bisect_left(_BUCKETS, seconds)] += 1
+        times[-1] += seconds
+
+    def collect(self) -> Iterator[Metric]:
+        """What was counted, in the client library's words."""
+        names = ["model", "version"]
+        requests = CounterMetricFamily(
+            "millpond_serving_requests",
+            "Requests to predict, by protocol and status code",
+            labels=[*names, "protocol", "code"],
+        )
+        for (protocol, code), count in list(self._counts.items()):
+            requests.add_metric([*self._labels, protocol, str(code)], count)
+        yield requests
+        seconds = HistogramMetricFamily(
+            "millpond_serving_request_seconds",
+            "Time from a request's head to its answer, reading the body and waiting included",
+            labels=[*names, "protocol"],
+        )
+        for protocol, times in list(self._times.items()):
+            sums = list(accumulate(times[:-1]))
+            bounds = [*(str(bound) for bound in _BUCKETS), "+Inf"]
+            buckets = list(zip(bounds, sums, strict=True))
+            seconds.add_metric([*self._labels, protocol], buckets, times[-1])
+        yield seconds
+        flying = GaugeMetricFamily(
+            "millpond_serving_requests_in_flight", "Requests to predict that have no answer yet", labels=names
+        )
+        flying.add_metric(list(self._labels), self.in_flight)
+        yield flying
 
     def page(self) -> bytes:
         """All of them in Prometheus' text format."""

@@ -8,13 +8,15 @@ from __future__ import annotations
 import logging
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from time import perf_counter
 from typing import Any
 
 from millpond.serving.server import runtimes
 from millpond.serving.server.errors import InvalidRequest, ModelFailed, NonsenseRows, RequestError, one_line
+from millpond.serving.server.onecore import one_core
+from millpond.serving.server.plain import Plain
 from millpond.serving.server.results import outputs_of
 from millpond.serving.server.runtimes import Loaded, LoadError
 from millpond.serving.server.signature import Signature
@@ -42,6 +44,10 @@ class Model:
     joins_reason: str = "there was no example to try it on"
     form: Callable[[Any], Any] | None = None
     form_reason: str = "it was not asked for"
+    plain: Plain = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.plain = Plain(self.signature)
 
     @property
     def direct(self) -> bool:
@@ -64,6 +70,8 @@ class Model:
 
     def original(self, data: Any) -> Any:
         """The same by the framework itself, whether or not there is a faster form."""
+        if self.loaded.framework == "sklearn":
+            one_core()
         return self.loaded.predict(data.frame() if isinstance(data, Table) else data)
 
     def outputs(self, result: Any, rows: int | None) -> Prediction:

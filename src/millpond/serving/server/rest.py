@@ -163,6 +163,10 @@ class Rest:
         return Reply(b"{}")
 
     def _read_v2(self, call: Call) -> Request:
+        if call.header_length is None:
+            body = loads(call.body)
+            plain = self.plane.loaded().plain.v2(body)
+            return v2.read(body) if plain is None else plain
         head, tail = v2.split(call.body, call.header_length)
         return v2.read(loads(head), tail)
 
@@ -175,7 +179,9 @@ class Rest:
         return Reply(written)
 
     def _read_v1(self, call: Call) -> Request:
-        return v1.read(loads(call.body), self.plane.loaded().signature)
+        body, model = loads(call.body), self.plane.loaded()
+        plain = model.plain.v1(body)
+        return v1.read(body, model.signature) if plain is None else plain
 
     def _write_v1(self, prediction: Prediction, request: Request, call: Call) -> Reply:
         return Reply(self._written(v1.write(prediction)))

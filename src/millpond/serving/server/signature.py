@@ -85,7 +85,7 @@ class Signature:
         )
         self._by_name = {field.name: field for field in self.inputs}
         # Numbers of one type go into one block: such a table is made, and read by a model, in half the time.
-        self._columns = pandas.Index(list(self._by_name))
+        self.index = pandas.Index(list(self._by_name))
         types = {field.converter[1] for field in self.inputs}
         self.alike = next(iter(types)) if len(types) == 1 and types <= _NUMBERS else None
 
@@ -104,6 +104,8 @@ class Signature:
         Raises:
             RequestError: with the name and place of what does not fit.
         """
+        if request.table is not None:
+            return request.table
         if not request.inputs:
             raise EmptyBatch
         for tensor in request.inputs:
@@ -145,7 +147,7 @@ class Signature:
             matrix = np.empty((rows, len(table)), dtype=self.alike)
             for index, values in enumerate(table.values()):
                 matrix[:, index] = values
-            return Table(None, rows, self._columns, matrix)
+            return Table(None, rows, self.index, matrix)
         return Table(table, rows)
 
     def _split(self, tensor: Tensor) -> list[Tensor]:

@@ -40,7 +40,8 @@ class Request:
 
     `content_type` is ``pd``, ``np``, ``str`` or None; `outputs` the names asked for, None for all;
     `parameters` what a model with parameters in its signature may read. `binary` says whether outputs go
-    back as bytes, `binary_outputs` the same for single outputs by name.
+    back as bytes, `binary_outputs` the same for single outputs by name. `table` has the rows of a plain
+    request, in the place of `inputs`.
     """
 
     inputs: list[Tensor]
@@ -50,6 +51,7 @@ class Request:
     id: str | None = None
     binary: bool = False
     binary_outputs: dict[str, bool] = field(default_factory=dict)
+    table: Any = None
 
 
 @dataclass(slots=True)
