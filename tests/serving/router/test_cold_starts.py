@@ -297,11 +297,12 @@ class Streaming:
         self.address = f"127.0.0.1:{self._listening.getsockname()[1]}"
         self.connection: socket.socket | None = None
         self.sent = False
+        self.asked = b""
         threading.Thread(target=self._accept, daemon=True).start()
 
     def _accept(self) -> None:
         self.connection, _ = self._listening.accept()
-        self.connection.recv(65536)
+        self.asked = self.connection.recv(65536)
         self.connection.sendall(self._head)
         self.sent = True
 
@@ -371,6 +372,44 @@ def test_a_large_answer_arrives_whole(
     answer = router.ask(name, {}, PATH)
     assert answer.headers["content-length"] == str(len(body))
     assert answer.body == body
+
+
+@pytest.mark.parametrize(
+    ("request_line", "host", "status"),
+    [
+        ("OPTIONS *", "pond.localhost", 400),
+        ("GET //v2/models/pond", "localhost", 404),
+        ("GET /", "a b.localhost", 404),
+        ("GET /", "../x.localhost", 404),
+        ("GET /", "[::1]:80", 404),
+        ("GET /v2/models/Pond%0d%0aX", "127.0.0.1", 404),
+        ("GET /v2/models/pond%0d%0aX: y", "127.0.0.1", 400),
+        ("CONNECT pond:80", "pond:80", 404),
+    ],
+)
+def test_odd_requests_are_refused(router: Router, request_line: str, host: str, status: int) -> None:
+    head = f"{request_line} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n"
+    assert raw(router.port, head.encode()).startswith(b"HTTP/1.1 %d " % status)
+    assert "Traceback" not in router.log
+
+
+def test_headers_that_stand_twice_and_expectations(router: Router, controller: Controller, name: str) -> None:
+    model = Streaming(b"HTTP/1.1 200 OK\r\nSet-Cookie: a\r\nSet-Cookie: b\r\nContent-Length: 0\r\n\r\n")
+    controller.answers[name] = {"addresses": [model.address]}
+    head = f"POST / HTTP/1.1\r\nHost: {name}.localhost\r\nX-A: 1\r\nX-A: 2\r\nExpect: 100-continue\r\n"
+    got = raw(router.port, f"{head}Content-Length: 2\r\nConnection: close\r\n\r\n{{}}".encode())
+    assert got.startswith(b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\n")
+    assert got.count(b"set-cookie: ") == 2
+    assert b"x-a: 1\r\nx-a: 2\r\n" in model.asked.lower()
+    assert b"expect" not in model.asked.lower()
+
+
+def test_a_request_that_breaks_off_is_no_fault(router: Router, name: str) -> None:
+    with socket.create_connection(("127.0.0.1", router.port), timeout=10) as client:
+        client.sendall(announcing(name, 100) + b"begun")
+        until(lambda: router.metric("millpond_router_waiting_requests") == 1)
+    until(lambda: router.metric("millpond_router_waiting_requests") == 0)
+    assert "Traceback" not in router.log
 
 
 def test_a_mirrored_request_wakes_nothing(router: Router, controller: Controller, name: str) -> None:

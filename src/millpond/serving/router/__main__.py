@@ -49,7 +49,10 @@ def main(argv: list[str] | None = None) -> int:
         log.error("port %s of %s is taken", options.port, HOST)
         return 1
     asyncio.run(_serve(options))
-    return 0
+    logging.shutdown()
+    # All is answered. The HTTP server's threads may still hold Python objects, and an interpreter that takes
+    # itself apart under them ends in an abort.
+    os._exit(0)
 
 
 def _parser() -> argparse.ArgumentParser:

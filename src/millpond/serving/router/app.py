@@ -17,10 +17,12 @@ from dataclasses import dataclass
 from ipaddress import ip_address
 from time import monotonic
 from typing import Any
+from urllib.parse import quote
 from uuid import uuid4
 
 import aiohttp
 import orjson
+from granian.rsgi import ProtocolClosed
 
 from millpond.model.errors import MillpondError
 from millpond.serving.router import seldonapi
@@ -35,6 +37,7 @@ from millpond.serving.router.steps import Steps, propagated
 log = logging.getLogger(__name__)
 
 SHARED_HOST = "serving"
+_LABEL = re.compile(r"[a-z0-9][-a-z0-9]{0,62}\Z")
 _PATH_NAME = re.compile(r"/(?:graphs|v[12]/models)/([a-z0-9][-a-z0-9]{0,62})(?=[/:]|\Z)")
 _LENGTH = "inference-header-content-length"
 _UNAVAILABLE = "14"
@@ -109,13 +112,13 @@ class Application:
                 headers.append(("connection", "close"))
             if error.status == 503:
                 headers.append(("retry-after", "1"))
-            log.info("%s %s refused, request %s: %s", scope.method, scope.path, identity, error.sentence)
+            log.info("%s %s refused, request %s: %s", scope.method, _shown(scope), identity, error.sentence)
             proto.response_bytes(error.status, headers, orjson.dumps({"error": error.sentence}))
         except asyncio.CancelledError:
-            log.info("%s %s: the client left, request %s", scope.method, scope.path, identity)
+            log.info("%s %s: the client left, request %s", scope.method, _shown(scope), identity)
             raise
         except Exception as error:
-            log.exception("%s %s failed, request %s", scope.method, scope.path, identity)
+            log.exception("%s %s failed, request %s", scope.method, _shown(scope), identity)
             with suppress(Exception):  # the answer may have begun
                 said = f"the router failed: {type(error).__name__}"
                 proto.response_bytes(500, headers, orjson.dumps({"error": said}))
@@ -210,6 +213,8 @@ class Application:
                 body = await self._body(scope.headers, proto, self._limits.seconds, place)
                 headers = [item for item in scope.headers.items() if item[0] != "x-request-id"]
                 headers.append(("x-request-id", identity))
+                if not scope.path.startswith("/"):
+                    raise Refused(400, "the request's target is not a path")
                 if seldon:
                     body, kind = seldonapi.instances(body)
                     request = seldonapi.request(name, body, headers, self._gateway)
@@ -263,6 +268,8 @@ class Application:
                 return b"".join(chunks)
         except TimeoutError:
             raise Refused(408, f"the request was not whole after {seconds:g} s") from None
+        except ProtocolClosed:
+            raise Refused(400, "the request broke off") from None
 
 
 def _read(proto: Any) -> Awaitable[bytes]:
@@ -299,12 +306,17 @@ def _name(host: str) -> str | None:
         ip_address(bare.strip("[]"))
         return None
     label, dot, _ = bare.partition(".")
-    return label if dot and label and label != SHARED_HOST else None
+    return label if dot and label != SHARED_HOST and _LABEL.match(label) else None
 
 
 def _is_shadow(host: str) -> bool:
     """Whether Envoy mirrored the request: it appends this to the host, before the port."""
     return re.sub(r":\d+\Z", "", host).endswith("-shadow")
+
+
+def _shown(scope: Any) -> str:
+    """The path for the log, on one line whatever was encoded in it."""
+    return quote(scope.path[:200], safe="/:")
 
 
 def _identity(given: str | None) -> str:

@@ -26,6 +26,8 @@ from millpond.serving.router.message import Message
 log = logging.getLogger(__name__)
 
 _PAUSE = 0.1
+# Written anew: the body is here already, as a whole.
+_OURS = frozenset(("host", "content-length", "expect"))
 _PATH = "/:@!$&'()*+,;=~"
 # Answers up to this size go back in one piece, and a broken one can still become an error.
 _WHOLE = 1024 * 1024
@@ -116,7 +118,7 @@ class Forwarder:
         return body
 
     async def _send(self, name: str, request: Incoming, deadline: float) -> aiohttp.ClientResponse:
-        headers = [item for item in forwarded(request.headers) if item[0] not in ("host", "content-length")]
+        headers = [item for item in forwarded(request.headers) if item[0] not in _OURS]
         headers.append(("host", request.host))
         query = f"?{request.query}" if request.query else ""
         while True:
