@@ -28,6 +28,7 @@ from millpond.serving.server.arguments import Limits, parse
 from millpond.serving.server.compiled import compiled
 from millpond.serving.server.dataplane import DataPlane
 from millpond.serving.server.engine import Batching, Engine
+from millpond.serving.server.extensions import Extensions
 from millpond.serving.server.independence import prove
 from millpond.serving.server.metrics import Metrics
 from millpond.serving.server.model import Model, load
@@ -182,6 +183,12 @@ def _recompiled(model: Model, options: argparse.Namespace) -> Model:
     return twin
 
 
+def _extensions(options: argparse.Namespace) -> Extensions:
+    return Extensions(
+        options.name, options.model_dir, options.transformer, options.explainer, options.timeout
+    )
+
+
 async def _load(application: Application, plane: DataPlane, options: argparse.Namespace) -> None:
     loop = asyncio.get_running_loop()
     model = await loop.run_in_executor(application.engine.pool, _loaded, options)
@@ -190,6 +197,8 @@ async def _load(application: Application, plane: DataPlane, options: argparse.Na
     later = options.compile == "auto" and _large(options.model_dir)
     if later:
         model.form_reason = "its faster form is being made"
+    if options.transformer or options.explainer:
+        plane.extensions = await loop.run_in_executor(application.engine.pool, _extensions, options)
     plane.model = model
     application.metrics.load_seconds.set(model.load_seconds)
     application.metrics.ready.set(1)

@@ -119,4 +119,5 @@ def _call(scope: Any, asked: str, body: bytes = b"") -> Call:
         media_type=headers.get("content-type"),
         header_length=headers.get(HEADER_LENGTH),
         shadow=is_shadow(scope.authority or headers.get("host") or ""),
+        headers=headers,
     )

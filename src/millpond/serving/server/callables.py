@@ -12,12 +12,13 @@ import importlib.util
 import inspect
 import sys
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 from millpond.model.errors import MillpondError, did_you_mean
-from millpond.serving.server.errors import one_line
+from millpond.serving.server.errors import ExtensionFailed, Overdue, RequestError, one_line
 
 
 class CallableError(MillpondError):
@@ -55,6 +56,51 @@ def made(reference: str, folder: Path, methods: Sequence[str]) -> Any:
             hint=f"give it a method {methods[0]}",
         )
     return found
+
+
+class Caller:
+    """Calls a model's own Python so that nothing else is harmed by it.
+
+    What is async runs on the event loop, anything else in threads of its own; a call that takes longer than
+    `timeout` seconds (0: no limit) is not waited for.
+    """
+
+    def __init__(self, threads: int = 4, timeout: float = 0.0) -> None:
+        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="extension")
+        self._timeout = timeout
+
+    async def __call__(self, said: str, function: Callable[..., Any], *given: Any) -> Any:
+        """What the function gives for the arguments, or for as many of them as it takes.
+
+        Args:
+            said: the function's name, for messages.
+            function: any.
+            given: the arguments; the later ones are left out where it does not take them.
+
+        Raises:
+            ExtensionFailed: it raised.
+            Overdue: it took too long.
+        """
+        count = next((n for n in range(len(given), 0, -1) if accepts(function, n)), len(given))
+        loop = asyncio.get_running_loop()
+        try:
+            async with asyncio.timeout(self._timeout or None):
+                if inspect.iscoroutinefunction(function):
+                    return await function(*given[:count])
+                found = await loop.run_in_executor(self._pool, lambda: function(*given[:count]))
+                return await found if inspect.isawaitable(found) else found
+        except RequestError:
+            raise
+        except TimeoutError as error:
+            if not self._timeout:
+                raise ExtensionFailed(said, one_line(error)) from error
+            raise Overdue(self._timeout) from None
+        except Exception as error:
+            raise ExtensionFailed(said, one_line(error)) from error
+
+    def close(self) -> None:
+        """Let go of the threads."""
+        self._pool.shutdown(wait=False, cancel_futures=True)
 
 
 def resolved(value: Any) -> Any:

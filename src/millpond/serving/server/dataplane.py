@@ -13,6 +13,7 @@ from millpond.serving.server.tensors import Prediction, Request
 
 if TYPE_CHECKING:
     from millpond.serving.server.engine import Engine
+    from millpond.serving.server.extensions import Extensions
 
 EXTENSIONS = ("binary_tensor_data", "model_repository")
 
@@ -28,6 +29,7 @@ class DataPlane:
         self.stats = Stats()
         self.log: SegmentWriter | None = None
         self.engine: Engine | None = None
+        self.extensions: Extensions | None = None
 
     def stats_page(self) -> dict[str, Any]:
         """What ``/stats`` says of the process."""
@@ -117,7 +119,7 @@ class DataPlane:
         return {
             "name": self.name,
             "versions": [self.version],
-            "platform": "mlflow",
+            "platform": self.loaded().loaded.format,
             "inputs": [field.metadata() for field in signature.inputs],
             "outputs": [field.metadata() for field in signature.outputs],
             "parameters": {

@@ -184,6 +184,24 @@ class Hung(RequestError):
         super().__init__(f"model {name} is at one prediction for more than {seconds:g} seconds")
 
 
+class ExtensionFailed(RequestError):
+    """The model's transformer or explainer raised, or gave what cannot be gone on with."""
+
+    status = 500
+
+    def __init__(self, method: str, reason: str) -> None:
+        super().__init__(f"{method} failed: {reason}")
+
+
+class NoExplainer(RequestError):
+    """Nothing here explains the model's predictions."""
+
+    status = 404
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"model {name} has no explainer")
+
+
 class NotReady(RequestError):
     """The model is still loading."""
 

@@ -10,14 +10,14 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from time import perf_counter, time
 
 from millpond.serving.server.arguments import Limits
 from millpond.serving.server.dataplane import DataPlane
 from millpond.serving.server.engine import Engine
-from millpond.serving.server.errors import Busy, NotReady, RequestError
+from millpond.serving.server.errors import Busy, NoExplainer, NotReady, RequestError
 from millpond.serving.server.metrics import Metrics
 from millpond.serving.server.tensors import Prediction, Request
 
@@ -42,7 +42,7 @@ class Call:
     """A request as it came: its path, its id, its body, and what its headers say of that.
 
     `header_length` is the binary extension's header as it was sent; `shadow` says that the answer is
-    for nobody, as the gateway mirrored the request.
+    for nobody, as the gateway mirrored the request; `headers` are all of them, for a transformer.
     """
 
     path: str
@@ -51,19 +51,22 @@ class Call:
     media_type: str | None = None
     header_length: str | None = None
     shadow: bool = False
+    headers: Mapping[str, str] | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Skin:
     """A protocol's two sides around a prediction; `name` is what metrics and the log call it.
 
-    `refuse` makes the reply of an error's status and sentence.
+    `refuse` makes the reply of an error's status and sentence. `explains` is set where it is not the
+    prediction that is asked for but what the explainer says.
     """
 
     name: str
     read: Callable[[Call], Request]
     write: Callable[[Prediction, Request, Call], Reply]
     refuse: Callable[[int, str], Reply]
+    explains: bool = False
 
 
 class Exchange:
@@ -81,10 +84,21 @@ class Exchange:
         begun = False
         try:
             body = await receive()
-            call = Call(call.path, call.identity, body, call.media_type, call.header_length, call.shadow)
+            call = Call(
+                call.path,
+                call.identity,
+                body,
+                call.media_type,
+                call.header_length,
+                call.shadow,
+                call.headers,
+            )
             self._begin()  # not before: who sends slowly must not take the place of others
             begun = True
-            reply = await self._predict(skin, call)
+            if self.plane.extensions is None and not skin.explains:
+                reply = await self._predict(skin, call)
+            else:
+                reply = await self._extended(skin, call)
         except Exception as error:
             reply = skin.refuse(*refusal(error, call.path, call.identity))
         except asyncio.CancelledError:
@@ -97,7 +111,7 @@ class Exchange:
         seconds = perf_counter() - started
         self.metrics.answered(skin.name, reply.status, seconds)
         kept = self.plane.log
-        if kept is not None and kept.wants(call.identity):
+        if kept is not None and not skin.explains and kept.wants(call.identity):
             kept.prediction(
                 call.identity,
                 call.body,
@@ -114,6 +128,12 @@ class Exchange:
                 shadow=call.shadow,
             )
         return reply
+
+    async def _extended(self, skin: Skin, call: Call) -> Reply:
+        self.plane.loaded()
+        if self.plane.extensions is None:
+            raise NoExplainer(self.plane.name)
+        return await self.plane.extensions.answer(skin, call, self._predict)
 
     async def _predict(self, skin: Skin, call: Call) -> Reply:
         reply: Reply = await self.engine.predict(

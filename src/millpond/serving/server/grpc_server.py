@@ -94,7 +94,13 @@ class GrpcServer:
         async def serve(messages: Any, context: Any) -> bytes:
             found = dict(context.invocation_metadata())
             asked = identity(_text(found.get("x-request-id")))
-            call = Call(path, asked, media_type="application/grpc", shadow=found.get(_SHADOW) == "true")
+            call = Call(
+                path,
+                asked,
+                media_type="application/grpc",
+                shadow=found.get(_SHADOW) == "true",
+                headers=found,
+            )
             await context.send_initial_metadata(
                 (("x-request-id", asked), ("x-millpond-revision", self.plane.revision))
             )

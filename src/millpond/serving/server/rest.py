@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import unquote
 
@@ -62,15 +62,25 @@ class Rest:
             "/v2/health/ready": _get(self._ready),
             "/metrics": Route("GET", self._metrics),
             "/stats": _get(plane.stats_page),
-            f"/v1/models/{name}:predict": Route("POST", Skin("v1", self._read_v1, self._write_v1, refuse)),
         }
-        infer = Route("POST", Skin("v2", self._read_v2, self._write_v2, refuse))
+        first, second = self._skins()
+        explained = Route("POST", replace(second, explains=True))
+        infer = Route("POST", second)
         keep = Route("POST", self._keep, _FEEDBACK)
+        self._fixed[f"/v1/models/{name}:predict"] = Route("POST", first)
+        self._fixed[f"/v1/models/{name}:explain"] = Route("POST", replace(first, explains=True))
         for model in (f"/v2/models/{name}", f"/v2/models/{name}/versions/{version}"):
             self._fixed[f"{model}/infer"] = infer
+            self._fixed[f"{model}/explain"] = explained
             self._fixed[f"{model}/feedback"] = keep
         self._fixed[f"/v1/models/{name}:feedback"] = keep
         self._fixed["/v2/repository/index"] = Route("POST", self._repository_index, _REPOSITORY)
+
+    def _skins(self) -> tuple[Skin, Skin]:
+        return (
+            Skin("v1", self._read_v1, self._write_v1, refuse),
+            Skin("v2", self._read_v2, self._write_v2, refuse),
+        )
 
     def route(self, method: str, path: str) -> Route:
         """The route of a path.
@@ -89,7 +99,7 @@ class Rest:
         if path in self._fixed:
             return self._fixed[path]
         match path.split("/")[1:]:
-            case ["v1", "models", model] if model.endswith((":predict", ":feedback")):
+            case ["v1", "models", model] if model.endswith((":predict", ":explain", ":feedback")):
                 name, _, verb = model.rpartition(":")
                 self.plane.check(name)
                 return self._fixed[f"/v1/models/{self.plane.name}:{verb}"]
@@ -110,7 +120,7 @@ class Rest:
                         return _get(self.plane.model_metadata)
                     case ["ready"]:
                         return _get(self._model_ready)
-                    case ["infer" | "feedback"]:
+                    case ["infer" | "explain" | "feedback"]:
                         return self._fixed[f"/v2/models/{self.plane.name}/{rest[0]}"]
         raise UnknownPath(path)
 

@@ -31,6 +31,7 @@ class Loaded:
             faster; None when there is none, or when `predict` does more than to call it.
         rows_independent: whether each row of an answer depends on the same row of the input alone, so that
             requests may be joined; None when nobody can tell.
+        format: that the folder was read as.
         example: an input that the model itself names as one, as `predict_with` (else `predict`) takes it.
     """
 
@@ -45,3 +46,4 @@ class Loaded:
     estimator: Any = None
     rows_independent: bool | None = None
     example: Any = None
+    format: str = "mlflow"

@@ -36,6 +36,7 @@ def load(model_format: str, folder: Path, name: str) -> Loaded:
             warnings.simplefilter("ignore")
             runtime = import_module(f"millpond.serving.server.runtimes.{known}_runtime")
             found: Loaded = runtime.load(folder, name)
+            found.format = known
             return found
     except MillpondError:
         raise
