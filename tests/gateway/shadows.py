@@ -51,6 +51,18 @@ def dribble(connection: socket.socket, over: threading.Event) -> None:
         connection.sendall(b"x")
 
 
+def slow(connection: socket.socket, over: threading.Event) -> None:
+    """Answer each request rightly, after 300 ms."""
+    while connection.recv(1 << 16) and not over.wait(0.3):
+        connection.sendall(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}")
+
+
+BEHAVIOURS: dict[str, Behaviour | None] = {
+    "dead": None,
+    **{found.__name__: found for found in (slow, hang, never_read, wrong, failing, hang_up, dribble)},
+}
+
+
 @contextlib.contextmanager
 def shadow(behaviour: Behaviour | None) -> Iterator[str]:
     """The address of a shadow that behaves so to every connection; None: nobody listens there."""

@@ -174,7 +174,7 @@ def test_slow_clients_cost_the_others_nothing(limited: Gateway, upstream: Upstre
                 connection.sendall(b"GET / HTTP/1.1\r\nhost: limited.localhost\r\nx-slow: ")
         beside = median()
     assert len(upstream.seen) == before + 200
-    assert beside < alone * 2 + 0.002
+    assert beside < alone * 3 + 0.005
 
 
 @pytest.mark.slow

@@ -90,56 +90,51 @@ def test_several_shadows_each_get_a_copy(
         third.server_close()
 
 
-def latencies(gateway: Gateway, count: int, body: bytes = b'{"inputs": []}') -> list[float]:
-    """Seconds that each of a number of requests takes, one after the other on one connection."""
-    found = []
+def latencies(
+    gateway: Gateway, count: int, *hosts: str, body: bytes = b'{"inputs": []}'
+) -> tuple[list[float], ...]:
+    """Seconds that requests take, for each host; they take turns, so that the machine's mood meets all."""
+    found: tuple[list[float], ...] = tuple([] for _ in hosts)
     with requests.Session() as session:
         for _ in range(count):
-            before = time.perf_counter()
-            answer = gateway.request("flights", "/infer", "POST", data=body, session=session)
-            found.append(time.perf_counter() - before)
-            assert answer.status_code == 200
-            assert answer.json()["upstream"] == "first"
-            assert answer.json()["size"] == len(body)
+            for host, seconds in zip(hosts, found, strict=True):
+                before = time.perf_counter()
+                answer = gateway.request(host, "/infer", "POST", data=body, session=session)
+                seconds.append(time.perf_counter() - before)
+                assert answer.status_code == 200
+                assert answer.json()["upstream"] == "first"
+                assert answer.json()["size"] == len(body)
     return found
 
 
-BEHAVIOURS = [
-    *(None, shadows.hang, shadows.never_read, shadows.wrong),
-    *(shadows.failing, shadows.hang_up, shadows.dribble),
-]
+def with_and_without(upstream: Upstream, mirror: dict[str, object]) -> list[dict[str, object]]:
+    """The same route twice: ``alone`` has no mirror, ``flights`` has one."""
+    return [mirrored(upstream)[0] | {"host": "alone"}, *mirrored(upstream, mirror)]
 
 
-@pytest.mark.parametrize("behaviour", BEHAVIOURS, ids=lambda found: getattr(found, "__name__", "nobody"))
-def test_the_client_waits_for_no_shadow(
-    gateway: Gateway, upstream: Upstream, behaviour: shadows.Behaviour | None
-) -> None:
-    gateway.client.put_routes("flights", mirrored(upstream))
-    alone = latencies(gateway, 100)
-    with shadows.shadow(behaviour) as address:
-        gateway.client.put_routes("flights", mirrored(upstream, {"address": address, "name": "bad"}))
-        beside = latencies(gateway, 100)
+@pytest.mark.parametrize("behaviour", shadows.BEHAVIOURS)
+def test_the_client_waits_for_no_shadow(gateway: Gateway, upstream: Upstream, behaviour: str) -> None:
+    with shadows.shadow(shadows.BEHAVIOURS[behaviour]) as address:
+        mirror = {"address": address, "name": "bad"}
+        gateway.client.put_routes("flights", with_and_without(upstream, mirror))
+        alone, beside = latencies(gateway, 100, "alone", "flights")
         counted = gateway.client.statistics()["flights/bad/shadow"]
         assert counted["requests"] + counted["connect_failures"] >= 90
-        gateway.client.put_routes("flights", mirrored(upstream))
-    # An answer that waited for a shadow would be later by what the shadow takes, which is for ever for most
-    # of them; what is allowed is the copy's own work, on a machine that has other things to do.
-    assert statistics.median(beside) < statistics.median(alone) * 2 + 0.002
-    assert sorted(beside)[94] < sorted(alone)[94] * 3 + 0.02
+        gateway.client.put_routes("flights", [])
+    # An answer that waited for a shadow would be later by what the shadow takes: 300 ms, or for ever. What is
+    # allowed is the work of copying, on a machine that has other things to do.
+    assert statistics.median(beside) < statistics.median(alone) * 2 + 0.005
+    assert sorted(beside)[94] < sorted(alone)[94] * 3 + 0.05
 
 
-@pytest.mark.parametrize("behaviour", [shadows.hang, shadows.never_read, shadows.hang_up, shadows.failing])
-def test_a_large_body_waits_for_no_shadow(
-    gateway: Gateway, upstream: Upstream, behaviour: shadows.Behaviour
-) -> None:
-    body = bytes(32 << 20)
-    gateway.client.put_routes("flights", mirrored(upstream))
-    alone = latencies(gateway, 3, body)
-    with shadows.shadow(behaviour) as address:
-        gateway.client.put_routes("flights", mirrored(upstream, {"address": address}))
-        beside = latencies(gateway, 3, body)
-        gateway.client.put_routes("flights", mirrored(upstream))
-    assert min(beside) < min(alone) * 3 + 0.05
+@pytest.mark.parametrize("behaviour", ["hang", "never_read", "hang_up", "failing"])
+def test_a_large_body_waits_for_no_shadow(gateway: Gateway, upstream: Upstream, behaviour: str) -> None:
+    with shadows.shadow(shadows.BEHAVIOURS[behaviour]) as address:
+        gateway.client.put_routes("flights", with_and_without(upstream, {"address": address}))
+        alone, beside = latencies(gateway, 3, "alone", "flights", body=bytes(32 << 20))
+        gateway.client.put_routes("flights", [])
+    # One that waited would be there never. The shadow reads in this process, which is also the upstream's.
+    assert min(beside) < min(alone) * 4 + 0.3
 
 
 def test_a_large_body_reaches_the_shadow_whole(
@@ -150,7 +145,7 @@ def test_a_large_body_reaches_the_shadow_whole(
     second_upstream.seen.clear()
     second_upstream.sizes.clear()
     body = bytes(8 << 20)
-    latencies(gateway, 1, body)
+    latencies(gateway, 1, "flights", body=body)
     wait_until(lambda: bool(second_upstream.seen), 5, "the shadow has read it")
     assert second_upstream.sizes == [len(body)]
 
@@ -160,7 +155,7 @@ def test_a_shadow_that_hangs_holds_no_more_than_its_share(gateway: Gateway, upst
     with shadows.shadow(shadows.hang) as address:
         mirror = {"address": address, "name": "hanging"}
         gateway.client.put_routes("flights", mirrored(upstream, mirror, timeout=2))
-        latencies(gateway, 700)
+        latencies(gateway, 700, "flights")
         found = gateway.client.statistics()["flights/hanging/shadow"]
         assert found["active"] <= 256
         assert found["overflow"] > 0

@@ -74,7 +74,7 @@ def test_twenty_reloads_lose_no_request(
             assert gateway.request("flights").json()["upstream"] == name
     assert load.failures == []
     assert {"first", "second"} <= set(load.answers)
-    assert longest < 0.5
+    assert longest < 2.0
 
 
 def test_replicas_come_and_go_without_a_lost_request(gateway: Gateway) -> None:
