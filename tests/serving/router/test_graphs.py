@@ -6,6 +6,7 @@ import json
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -434,3 +435,27 @@ def test_json_of_any_kind_is_an_error_object(router: Router, serve: Serve) -> No
     answer = router.ask("error", {})
     assert (answer.status, sorted(json.loads(answer.body))) == (500, ["cause", "error"])
     assert ask(router.port, "/nothing").error == "neither the host nor the path names a graph or a model"
+
+
+def test_what_is_in_graphs_is_bounded(science_python: Path, tmp_path: Path, serve: Serve) -> None:
+    release = threading.Event()
+    slow = serve(lambda seen: (release.wait(20), ONE)[1])
+    bounds = ("--max-graph-requests", "2", "--max-graph-bytes", "1000")
+    router = Router(science_python, tmp_path, *bounds).wait_ready()
+    router.graph("full", sequence({"serviceUrl": slow.url}))
+    try:
+        with ThreadPoolExecutor(2) as pool:
+            held = [pool.submit(router.ask, "full", b"x" * 600)]
+            until(lambda: len(slow.seen) == 1)
+            assert (
+                router.ask("full", b"x" * 600).error == "the requests that are in graphs hold too many bytes"
+            )
+            held.append(pool.submit(router.ask, "full", b"x"))
+            until(lambda: len(slow.seen) == 2)
+            refused = router.ask("full", b"x")
+            assert (refused.status, refused.error) == (503, "2 requests are in graphs, no more can")
+            release.set()
+            assert [each.result().status for each in held] == [200, 200]
+    finally:
+        release.set()
+        router.stop()

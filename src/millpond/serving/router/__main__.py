@@ -68,6 +68,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--max-graph-requests", type=int, default=Limits.graphs, help="requests in graphs at once"
     )
+    parser.add_argument("--max-graph-bytes", type=int, default=Limits.bytes, help="bytes of their bodies")
     parser.add_argument(
         "--max-waiting", type=int, default=Bounds.requests, help="requests kept for sleeping models"
     )
@@ -99,7 +100,9 @@ async def _serve(options: argparse.Namespace) -> None:
             Forwarder(fresh, activator, options.answer_timeout, options.max_body),
             kept,
             bounds=bounds,
-            limits=Limits(options.max_body, options.body_timeout, options.max_graph_requests),
+            limits=Limits(
+                options.max_body, options.body_timeout, options.max_graph_requests, options.max_graph_bytes
+            ),
             propagate=propagate,
             gateway=urlsplit(os.environ.get("MILLPOND_GATEWAY_URL", "")).netloc or None,
             chance=random.Random(options.seed) if options.seed is not None else random.SystemRandom(),

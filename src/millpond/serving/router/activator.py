@@ -47,10 +47,16 @@ class Refused(Exception):  # noqa: N818 - an answer to the client
 
 
 class Waiting:
-    """The room that waiting requests share."""
+    """The room that requests share.
 
-    def __init__(self, bounds: Bounds) -> None:
+    Args:
+        bounds: how much there is.
+        doing: what the requests do in it, for the sentence of a refusal.
+    """
+
+    def __init__(self, bounds: Bounds, doing: str = "wait for models to start") -> None:
         self.bounds = bounds
+        self.doing = doing
         self.requests = 0
         self.bytes = 0
 
@@ -62,7 +68,7 @@ class Waiting:
             Refused: 503, there is none.
         """
         if self.requests >= self.bounds.requests:
-            raise Refused(503, f"{self.requests} requests wait for models to start, no more can")
+            raise Refused(503, f"{self.requests} requests {self.doing}, no more can")
         self.requests += 1
         place = Place(self)
         try:
@@ -86,7 +92,7 @@ class Place:
             Refused: 503, there is no room for them.
         """
         if self._room.bytes + size > self._room.bounds.bytes:
-            raise Refused(503, "the requests that wait for models to start hold too many bytes")
+            raise Refused(503, f"the requests that {self._room.doing} hold too many bytes")
         self._room.bytes += size
         self._bytes += size
 

@@ -46,11 +46,12 @@ Headers = list[tuple[str, str]]
 
 @dataclass(frozen=True)
 class Limits:
-    """Bytes of a body and of a step's answer; seconds to send a body; requests to graphs at once."""
+    """Bytes of a body and of a step's answer; seconds to send a body; requests in graphs, and their bytes."""
 
     body: int = 64 * 1024 * 1024
     seconds: float = 60.0
     graphs: int = 1000
+    bytes: int = 512 * 1024 * 1024
 
 
 class Application:
@@ -84,7 +85,7 @@ class Application:
         self._propagate = propagate
         self._chance = chance
         self._gateway = gateway
-        self._graphs = 0
+        self._inside = Waiting(Bounds(limits.graphs, limits.bytes), "are in graphs")
         self._metrics = Metrics(lambda: self._waiting.requests, lambda: self._waiting.bytes)
 
     async def __rsgi__(self, scope: Any, proto: Any) -> None:
@@ -160,15 +161,13 @@ class Application:
     async def _graph(
         self, name: str, served: ServedGraph, scope: Any, proto: Any, identity: str, *, seldon: bool = False
     ) -> None:
-        if self._graphs >= self._limits.graphs:
-            raise Refused(503, f"{self._graphs} requests are in graphs, no more can be")
-        self._graphs += 1
         started = monotonic()
         status = 500
         try:
-            body = await self._body(scope.headers, proto, served.reading)
-            body, kind = seldonapi.instances(body) if seldon else (body, None)
-            answer = await self._run(served, scope.headers, body, identity)
+            with self._inside.place() as place:
+                body = await self._body(scope.headers, proto, served.reading, place)
+                body, kind = seldonapi.instances(body) if seldon else (body, None)
+                answer = await self._run(served, scope.headers, body, identity)
             if kind is not None:
                 answer = seldonapi.answered(answer, kind, identity)
             status = answer.status
@@ -185,7 +184,6 @@ class Application:
             status = 499
             raise
         finally:
-            self._graphs -= 1
             self._metrics.graph(name, status, monotonic() - started)
 
     async def _run(self, served: ServedGraph, given: Any, body: bytes, identity: str) -> Message:
@@ -247,23 +245,21 @@ class Application:
         headers.append(("grpc-message", said.encode("ascii", "replace").decode().replace("%", "%25")))
         proto.response_empty(200, headers)
 
-    async def _body(self, headers: Any, proto: Any, seconds: float, place: Place | None = None) -> bytes:
+    async def _body(self, headers: Any, proto: Any, seconds: float, place: Place) -> bytes:
         length = headers.get("content-length")
         try:
             async with asyncio.timeout(seconds):
                 if length is not None and length.isdecimal():
                     if int(length) > self._limits.body:
                         raise Refused(413, f"a request has at most {self._limits.body} bytes")
-                    if place is not None:
-                        place.take(int(length))
+                    place.take(int(length))
                     return bytes(await _read(proto))
                 chunks, size = [], 0
                 async for chunk in proto:
                     size += len(chunk)
                     if size > self._limits.body:
                         raise Refused(413, f"a request has at most {self._limits.body} bytes")
-                    if place is not None:
-                        place.take(len(chunk))
+                    place.take(len(chunk))
                     chunks.append(chunk)
                 return b"".join(chunks)
         except TimeoutError:
