@@ -135,7 +135,7 @@ def _lines(path: Path) -> tuple[str, ...]:
     except (OSError, UnicodeDecodeError) as error:
         raise MillpondError(f"{path.name} of the model cannot be read: {error}") from error
     joined = re.sub(r"\\\n\s*", " ", text)
-    lines = (re.sub(r"(^|\s)#.*", "", line).strip() for line in joined.splitlines())
+    lines = (" ".join(re.sub(r"(^|\s)#.*", "", line).split()) for line in joined.splitlines())
     return tuple(line for line in lines if line)
 
 
