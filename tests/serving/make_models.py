@@ -61,12 +61,19 @@ def iris(folder: Path) -> None:
     )
 
 
+KEPT: list[bytearray] = []
+
+
 class Echo(mlflow.pyfunc.PythonModel):
-    """Gives its columns back; sleeps and fails when its input says so."""
+    """Gives its columns back; sleeps, leaks, loses rows and fails when its input says so."""
 
     def predict(self, context, model_input, params=None):
         if "sleep" in model_input:
             time.sleep(float(model_input["sleep"].max()))
+        if "leak" in model_input:
+            KEPT.append(bytearray(int(model_input["leak"].max())))
+        if "rows" in model_input:
+            return model_input.iloc[: int(model_input["rows"].max())]
         if "fail" in model_input and model_input["fail"].any():
             raise RuntimeError("the model was\ntold to fail")
         return model_input
@@ -109,7 +116,8 @@ class Unloadable(mlflow.pyfunc.PythonModel):
 def echo(folder: Path) -> None:
     kinds = ["boolean", "integer", "long", "float", "double", "string", "binary", "datetime"]
     columns = [ColSpec(kind, f"a_{kind}", required=False) for kind in kinds]
-    columns += [ColSpec("double", "sleep", required=False), ColSpec("boolean", "fail", required=False)]
+    columns += [ColSpec("double", name, required=False) for name in ("sleep", "leak", "rows")]
+    columns += [ColSpec("boolean", "fail", required=False)]
     columns.append(ColSpec("double", "number"))
     mlflow.pyfunc.save_model(
         str(folder), python_model=Echo(), signature=ModelSignature(inputs=Schema(columns))

@@ -178,3 +178,36 @@ def test_plain_requests_and_all_others_get_the_same(model_servers: dict[str, Mod
         answer = server.infer(broken, *columns[1:])
         assert answer.status == 400, (broken, answer.body)
         assert said in answer.error
+
+
+def test_another_number_of_rows_than_asked_for_is_an_error(model_servers: dict[str, ModelServer]) -> None:
+    server = model_servers["echo"]
+    answer = server.infer(column("number", 1, 2, 3), column("rows", 1, 1, 1))
+    assert answer.status == 500
+    assert answer.error.startswith("model echo was asked for 3 rows and gave 1 in ")
+    assert server.infer(NUMBER).status == 200
+
+
+@pytest.mark.slow
+def test_a_model_that_leaks_ends_its_process_with_its_requests_answered(
+    science_python: Path, models: Path, tmp_path: Path
+) -> None:
+    limit = 800 * 1024 * 1024
+    log = tmp_path / "log"
+    server = ModelServer(science_python, models / "echo", "echo", log, "--memory", str(limit))
+    server.start()
+    try:
+        server.wait_ready()
+        slow: list[int] = []
+        call = threading.Thread(
+            target=lambda: slow.append(
+                server.infer(NUMBER, column("leak", 10**9), column("sleep", 2.0)).status
+            )
+        )
+        call.start()
+        call.join()
+        assert slow == [200]
+        assert server.process is not None and server.process.wait(15) == 1
+        assert "are allowed: it ends" in log.read_text()
+    finally:
+        server.stop()

@@ -1,6 +1,7 @@
 """``python -m millpond.serving.server``: serve one model folder until told to stop.
 
-Exit codes: 0 after a graceful stop, 1 when the model cannot be loaded or the port is taken.
+Exit codes: 0 after a graceful stop, 1 when the model cannot be loaded, the port is taken, or the
+process needs more memory than it may have.
 """
 
 from __future__ import annotations
@@ -14,8 +15,6 @@ import signal
 import socket
 import sys
 from collections.abc import Awaitable, Callable
-from dataclasses import replace
-from pathlib import Path
 
 from granian.constants import HTTPModes, Interfaces
 from granian.http import HTTP1Settings
@@ -25,19 +24,14 @@ from millpond.model.errors import MillpondError
 from millpond.serving.predictionlog import SegmentWriter
 from millpond.serving.server.app import Application
 from millpond.serving.server.arguments import Limits, parse
-from millpond.serving.server.compiled import compiled
 from millpond.serving.server.dataplane import DataPlane
 from millpond.serving.server.engine import Batching, Engine
 from millpond.serving.server.extensions import Extensions
-from millpond.serving.server.independence import prove
+from millpond.serving.server.loading import compiles_later, loaded, recompiled
+from millpond.serving.server.memory import watch
 from millpond.serving.server.metrics import Metrics
-from millpond.serving.server.model import Model, load
-from millpond.serving.server.samples import Samples
 
 log = logging.getLogger("millpond.serving")
-
-_LARGE_BYTES = 24 * 1024 * 1024
-"""Of a model's folder, above which its faster form is made after it is ready."""
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -97,13 +91,22 @@ async def _serve(options: argparse.Namespace) -> int:
     stopping = asyncio.Event()
     rpc = await _grpc(application, options, stopping)
 
+    code = 0
+
     def stop() -> None:
         server.stop()
         stopping.set()
-        loop.call_later(options.grace, os._exit, 0)
+        loop.call_later(options.grace, lambda: os._exit(code))
+
+    def too_large(used: int) -> None:
+        nonlocal code
+        code = 1
+        log.error("the process has %d bytes in memory, %d are allowed: it ends", used, options.memory)
+        stop()
 
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop)
+    watching = loop.create_task(watch(options.memory, too_large)) if options.memory else None
     serving = loop.create_task(server.serve())
     loading = loop.create_task(_load(application, plane, options))
     await asyncio.wait({serving, loading}, return_when=asyncio.FIRST_COMPLETED)
@@ -115,13 +118,15 @@ async def _serve(options: argparse.Namespace) -> int:
         server.stop()
         stopping.set()
         await rpc
+        if watching is not None:
+            watching.cancel()
         engine.pool.shutdown(wait=False, cancel_futures=True)
         if plane.log is not None:
             plane.log.close()
         if engine.busy or not loading.done():
             logging.shutdown()
-            os._exit(0)  # the interpreter would wait for a thread that nobody waits for any more
-    return 0
+            os._exit(code)  # the interpreter would wait for a thread that nobody waits for any more
+    return code
 
 
 def _batching(options: argparse.Namespace) -> Batching:
@@ -159,30 +164,6 @@ def _log(options: argparse.Namespace) -> SegmentWriter | None:
     )
 
 
-def _loaded(options: argparse.Namespace) -> Model:
-    model = load(options.model_dir, options.name, options.version, options.format)
-    if options.compile == "auto" and not _large(options.model_dir):
-        model.form, model.form_reason = compiled(model, options.tolerance)
-        log.info("model %s: %s", model.name, model.form_reason)
-    if options.batch != "off":
-        prove(model, Samples(model.signature, model.loaded.example))
-    return model
-
-
-def _large(folder: Path) -> bool:
-    """Whether compiling may take so long that the original had better answer meanwhile."""
-    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) > _LARGE_BYTES
-
-
-def _recompiled(model: Model, options: argparse.Namespace) -> Model:
-    """A model that serves already, with its faster form if it has one."""
-    twin = replace(model)
-    twin.form, twin.form_reason = compiled(model, options.tolerance)
-    if twin.form is not None and options.batch != "off":
-        prove(twin, Samples(model.signature, model.loaded.example))
-    return twin
-
-
 def _extensions(options: argparse.Namespace) -> Extensions:
     return Extensions(
         options.name, options.model_dir, options.transformer, options.explainer, options.timeout
@@ -191,12 +172,9 @@ def _extensions(options: argparse.Namespace) -> Extensions:
 
 async def _load(application: Application, plane: DataPlane, options: argparse.Namespace) -> None:
     loop = asyncio.get_running_loop()
-    model = await loop.run_in_executor(application.engine.pool, _loaded, options)
+    model = await loop.run_in_executor(application.engine.pool, loaded, options)
     gc.collect()
     gc.freeze()  # what is loaded stays: the collector need not walk it at every turn
-    later = options.compile == "auto" and _large(options.model_dir)
-    if later:
-        model.form_reason = "its faster form is being made"
     if options.transformer or options.explainer:
         plane.extensions = await loop.run_in_executor(application.engine.pool, _extensions, options)
     plane.model = model
@@ -206,9 +184,8 @@ async def _load(application: Application, plane: DataPlane, options: argparse.Na
     log.info(
         "model %s version %s is ready after %.1f s at %s", plane.name, plane.version, model.load_seconds, at
     )
-    if later:
-        plane.model = await loop.run_in_executor(None, _recompiled, model, options)
-        log.info("model %s: %s", plane.name, plane.model.form_reason)
+    if compiles_later(options):
+        plane.model = await loop.run_in_executor(None, recompiled, model, options)
 
 
 def _free(host: str, port: int) -> bool:

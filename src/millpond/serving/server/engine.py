@@ -27,8 +27,10 @@ from millpond.serving.server.tensors import Prediction, Request
 _COMPUTING = frozenset({"sklearn", "xgboost", "lightgbm", "catboost", "onnx"})
 """Frameworks that compute and do not wait for anything, so that what was quick stays quick."""
 _INLINE_BYTES = 32 * 1024
-_INLINE_SECONDS = 0.002
-_SLOW_SECONDS = 0.01
+_INLINE_SECONDS = 0.004
+"""A call of the model may hold up the event loop for this long, as a mean."""
+_SLOW_SECONDS = 0.02
+"""One call of the model that takes this long is enough to leave the event loop."""
 _AUTO_JOBS = 64
 
 
