@@ -248,6 +248,11 @@ def test_a_transformer_is_around_every_prediction(serve: Serve, folder: Path) ->
     assert sent.status == 200, sent.body
     length = int(sent.headers["inference-header-content-length"])
     assert sent.body[length:] == struct.pack("<f", 1011), "as binary as it was asked for"
+    head |= {"datatype": "BYTES", "shape": [1], "parameters": {"binary_data_size": 5}}
+    body = json.dumps({"inputs": [head]}).encode()
+    headers = {"inference-header-content-length": str(len(body))}
+    odd = server.ask("/v2/models/m/infer", body + b"\1\0\0\0\xff", headers=headers)
+    assert "model m failed: AxisError" in odd.error, "bytes that are no text reach the model all the same"
     assert server.ask("/v2/health/live").status == 200
 
 
@@ -274,6 +279,7 @@ def test_an_explainer_answers_beside_the_model(serve: Serve, folder: Path) -> No
     assert wrong.status in (400, 500)
     assert server.predict(body).json == {"predictions": [16.0]}
     assert server.ask("/v1/models/m:explain").status == 405
+    assert "/v1/models/m:explain" in server.ask("/openapi.json").json["paths"]
 
 
 @pytest.mark.parametrize(

@@ -43,6 +43,16 @@ class Extensions:
         self._transformer = Transformer(transformer, folder, caller) if transformer else None
         self._explainer = Explainer(explainer, folder, caller) if explainer else None
 
+    @property
+    def transforms(self) -> bool:
+        """Whether bodies are the transformer's to understand."""
+        return self._transformer is not None
+
+    @property
+    def explains(self) -> bool:
+        """Whether there is an explainer."""
+        return self._explainer is not None
+
     async def answer(self, skin: Skin, call: Call, predict: Predict) -> Reply:
         """The reply to a request.
 

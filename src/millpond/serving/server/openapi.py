@@ -21,6 +21,7 @@ _FAILURES = {
     503: "The model is still loading or hangs, or too many requests wait",
     504: "The model took too long",
 }
+_PREDICTING = tuple(status for status in _FAILURES if status != 409)
 _ID = {
     "name": "x-request-id",
     "in": "header",
@@ -40,9 +41,10 @@ _ANSWERED = {
 
 
 def page(plane: DataPlane) -> dict[str, Any]:
-    """The page; before the model is loaded it knows nothing of its columns."""
-    name = plane.name
-    signature = plane.model.signature if plane.model is not None else None
+    """The page; before the model is loaded, or behind a transformer, it knows nothing of bodies."""
+    name, extensions = plane.name, plane.extensions
+    transformed = extensions is not None and extensions.transforms
+    signature = plane.model.signature if plane.model is not None and not transformed else None
     v1 = f"/v1/models/{name}"
     paths: dict[str, Any] = {
         "/": _read("What is here", schemas.ANYTHING),
@@ -73,10 +75,10 @@ def page(plane: DataPlane) -> dict[str, Any]:
         v1: _read("Whether the model answers", schemas.MODEL_READY, 503),
         f"{v1}:predict": _write(
             "Predict (V1)",
-            schemas.predict(signature),
-            schemas.PREDICTIONS,
+            schemas.ANYTHING if transformed else schemas.predict(signature),
+            schemas.ANYTHING if transformed else schemas.PREDICTIONS,
             example=schemas.predict_example(signature),
-            failures=(400, 408, 413, 415, 500, 503, 504),
+            failures=_PREDICTING,
             predicts=True,
         ),
         f"{v1}:feedback": _feedback(),
@@ -85,8 +87,16 @@ def page(plane: DataPlane) -> dict[str, Any]:
     for at in (model, f"{model}/versions/{plane.version}"):
         paths[at] = _read("The model's inputs and outputs", schemas.METADATA, 503)
         paths[f"{at}/ready"] = _read("Whether the model answers", schemas.MODEL_READY, 503)
-        paths[f"{at}/infer"] = _infer(schemas.infer_example(signature))
+        paths[f"{at}/infer"] = _infer(transformed, schemas.infer_example(signature))
         paths[f"{at}/feedback"] = _feedback()
+        if extensions is not None and extensions.explains:
+            paths[f"{at}/explain"] = paths[f"{v1}:explain"] = _write(
+                "Why the model predicts what it does",
+                schemas.ANYTHING,
+                schemas.ANYTHING,
+                failures=_PREDICTING,
+                predicts=True,
+            )
     return {
         "openapi": "3.1.0",
         "info": {
@@ -135,13 +145,13 @@ def _write(
     return {"post": found}
 
 
-def _infer(example: Any) -> dict[str, Any]:
+def _infer(transformed: bool, example: Any) -> dict[str, Any]:
     found = _write(
         "Predict (V2)",
-        schemas.INFER,
-        _inferred(),
+        schemas.ANYTHING if transformed else schemas.INFER,
+        schemas.ANYTHING if transformed else _inferred(),
         example=example,
-        failures=(400, 408, 413, 415, 500, 503, 504),
+        failures=_PREDICTING,
         predicts=True,
     )
     post = found["post"]

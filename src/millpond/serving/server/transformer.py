@@ -8,6 +8,7 @@ gRPC and with binary tensors both see the JSON of the V2 protocol.
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -111,14 +112,25 @@ def _body_of(request: Request) -> dict[str, Any]:
 
 def _input_of(tensor: Tensor) -> dict[str, Any]:
     data = tensor.data.tolist() if hasattr(tensor.data, "tolist") else list(tensor.data)
+    content_type = tensor.content_type
+    if data and isinstance(data[0], bytes):
+        data, content_type = _texts(data, content_type)
     found: dict[str, Any] = {
         "name": tensor.name,
         "datatype": tensor.datatype or "BYTES",
         "shape": list(tensor.shape),
     }
-    if tensor.content_type is not None:
-        found["parameters"] = {"content_type": tensor.content_type}
-    return {**found, "data": [each.decode() if isinstance(each, bytes) else each for each in data]}
+    if content_type is not None:
+        found["parameters"] = {"content_type": content_type}
+    return {**found, "data": data}
+
+
+def _texts(data: list[bytes], content_type: str | None) -> tuple[list[str], str | None]:
+    """Bytes as JSON can hold them: their text, or base64 where they are none."""
+    try:
+        return [each.decode() for each in data], content_type
+    except UnicodeDecodeError:
+        return [base64.b64encode(each).decode() for each in data], "base64"
 
 
 def _as_json(prediction: Prediction, request: Request, call: Call) -> Reply:
