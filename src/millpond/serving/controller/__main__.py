@@ -58,7 +58,7 @@ def main(argv: list[str] | None = None) -> int:
         observer=Observer(data / "predictions", f"http://{HOST}:{monitor}" if monitor else None, token),
         ports=options.ports,
         logs=(options.logs or data / "logs").absolute(),
-        environments=data / "environments",
+        data=data,
         router=router if routes.splits else None,
     )
     deployments = Deployments(site)

@@ -18,6 +18,7 @@ from typing import Any
 from millpond.model.errors import MillpondError
 from millpond.serving.controller import revisions, traffic
 from millpond.serving.controller.artifacts import Artifact
+from millpond.serving.controller.environments import environment_for
 from millpond.serving.controller.processes import service_of
 from millpond.serving.controller.site import Site
 from millpond.serving.controller.status import now, set_conditions
@@ -192,6 +193,8 @@ class Deployment:
         if time.monotonic() < at:
             return
         self._retries[name] = (time.monotonic() + pause, min(2 * pause, LONGEST_PAUSE))
+        if _unfurnished(revision):  # the cache of installs was cleared
+            await self._furnish(revision)
         self._states[name] = "starting"
         await self._site.processes.start(self._spec(revision, replica))
 
@@ -335,11 +338,34 @@ class Deployment:
                 model.storageUri, identities, model.modelFormat.name, self._arriving
             )
             revision = revisions.revision_of(record, service, artifact)
+            await self._furnish(revision)
             if revision not in record.revisions:
                 record.revisions.append(revision)
             return revision
         finally:
             self.fetching = False
+
+    async def _furnish(self, revision: Revision) -> None:
+        """Have the environment that a revision's model runs in.
+
+        Raises:
+            MillpondError: it cannot be had.
+        """
+
+        def tell(sentence: str) -> None:
+            set_conditions(self.record, LatestDeploymentReady=(None, "Installing", sentence))
+
+        found = await environment_for(
+            self._site.artifacts.folder(revision.digest),
+            revision.settings.get("format", "mlflow"),
+            self._site.data,
+            tell,
+            name=self.record.name,
+        )
+        # The shared environment is the controller's own, whichever that is after an upgrade.
+        shared = found.key == "shared"
+        revision.python, revision.variables = (None, {}) if shared else (str(found.python), found.env)
+        revision.environment = found.reason
 
     def _arriving(self, size: int, files: int) -> None:
         said = f"{size / 1e6:.1f} MB in {files} files of the model have come"
@@ -429,6 +455,10 @@ class Deployment:
             if stem == self.record.name and number.isdigit():
                 found.append(name)
         return found
+
+
+def _unfurnished(revision: Revision) -> bool:
+    return revision.python is not None and not Path(revision.python).exists()
 
 
 def _reason(error: MillpondError) -> str:

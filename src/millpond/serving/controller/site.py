@@ -25,7 +25,7 @@ class Site:
         observer: who is told what to note of their predictions, and who knows what was noted.
         ports: which ports they may have.
         logs: folder of their logs.
-        environments: folder of the locks of models' own environments.
+        data: the controller's folder, for the locks of models' own environments.
         router: port of the place where requests wait for a process; None when there is none.
         taken: all ports that replicas have.
     """
@@ -37,7 +37,7 @@ class Site:
     observer: Observer
     ports: range
     logs: Path
-    environments: Path
+    data: Path
     router: int | None = None
     taken: Callable[[], set[int]] = field(default=set)
 

@@ -136,6 +136,7 @@ def _revision(record: Record, revision: Revision, states: dict[str, str]) -> dic
             | ({"grpcPort": replica.grpc_port} if replica.grpc_port else {})
             for replica in revision.replicas
         ],
+        "environment": revision.environment,
         "created": revision.created,
         "ready": revision.ready,
         "state": "ready" if "ready" in found else (found[0] if found else "stopped"),

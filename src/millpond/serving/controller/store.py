@@ -47,6 +47,7 @@ class Revision:
     ready: str | None = None
     python: str | None = None
     variables: dict[str, str] = field(default_factory=dict)
+    environment: str | None = None
 
     def service(self, replica: Replica) -> str:
         """The name of a replica's process at the supervisor."""
