@@ -113,6 +113,27 @@ class Unloadable(mlflow.pyfunc.PythonModel):
         return model_input
 
 
+class Moody(mlflow.pyfunc.PythonModel):
+    """Answers every other request."""
+
+    def load_context(self, context):
+        self.asked = 0
+
+    def predict(self, context, model_input, params=None):
+        self.asked += 1
+        if self.asked % 2:
+            raise RuntimeError("not in the mood")
+        return np.zeros(len(model_input))
+
+
+class Weary(mlflow.pyfunc.PythonModel):
+    """Takes its time to answer."""
+
+    def predict(self, context, model_input, params=None):
+        time.sleep(0.2)
+        return np.zeros(len(model_input))
+
+
 def echo(folder: Path) -> None:
     kinds = ["boolean", "integer", "long", "float", "double", "string", "binary", "datetime"]
     columns = [ColSpec(kind, f"a_{kind}", required=False) for kind in kinds]
@@ -153,6 +174,8 @@ def main() -> None:
     mlflow.pyfunc.save_model(str(root / "mirror"), python_model=Mirror())
     mlflow.pyfunc.save_model(str(root / "slow"), python_model=Slow())
     mlflow.pyfunc.save_model(str(root / "unloadable"), python_model=Unloadable())
+    mlflow.pyfunc.save_model(str(root / "moody"), python_model=Moody())
+    mlflow.pyfunc.save_model(str(root / "weary"), python_model=Weary())
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""A supervisor and a serving controller under it, for the tests: as much of a platform as serving needs."""
+"""A supervisor, a serving controller and what stands beside it: as much of a platform as serving needs."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 
 from millpond.serving.client import ServingClient, ServingError
 from millpond.targets.local.supervisor import blocking
-from model_servers import free_port, service_environment
+from model_servers import ask, free_port, service_environment
 
 TOKEN = "a-token"
 
@@ -19,7 +19,15 @@ TOKEN = "a-token"
 class ServingPlatform:
     """Everything lives in one folder and is gone after `down`."""
 
-    def __init__(self, python: Path, folder: Path, environment: dict[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        python: Path,
+        folder: Path,
+        environment: dict[str, str] | None = None,
+        parts: tuple[str, ...] = (),
+    ) -> None:
+        self._parts = parts
+        self._running: dict[str, subprocess.Popen[bytes]] = {}
         self._python = python
         self._folder = folder
         self._run = folder / "run"
@@ -37,7 +45,13 @@ class ServingPlatform:
             **(environment or {}),
         }
         gateway = self.environment.get("MILLPOND_GATEWAY_URL")
-        self.client = ServingClient(f"http://127.0.0.1:{self.port}", TOKEN, gateway)
+        url = f"http://127.0.0.1:{self.port}"
+        self.ports_of = {part: free_port() for part in parts}
+        for part, port in self.ports_of.items():
+            self.environment[f"MILLPOND_{part.upper()}_PORT"] = str(port)
+        self.environment["MILLPOND_SERVING_URL"] = url
+        monitor = f"http://127.0.0.1:{self.ports_of['monitor']}" if "monitor" in parts else None
+        self.client = ServingClient(url, TOKEN, gateway, monitor=monitor)
 
     def up(self) -> None:
         """Start what is not running, and wait until the controller answers."""
@@ -51,14 +65,32 @@ class ServingPlatform:
                 env=self.environment,
                 start_new_session=True,
             )
+        for part in self._parts:
+            if part not in self._running or self._running[part].poll() is not None:
+                self._running[part] = self._start(part)
         deadline = time.monotonic() + 30
         while True:
             assert self.controller.poll() is None, self.log.read_text()
-            with suppress(ServingError):
+            with suppress(ServingError, OSError):
                 self.client.list()
+                assert all(ask(port, "/healthz").status == 200 for port in self.ports_of.values())
                 return
             assert time.monotonic() < deadline, self.log.read_text()
             time.sleep(0.05)
+
+    def _start(self, part: str) -> subprocess.Popen[bytes]:
+        data = ["--data", str(self._folder / "data")] if part == "router" else []
+        with (self._folder / f"{part}.log").open("ab") as log:
+            return subprocess.Popen(
+                [
+                    *(str(self._python), "-m", f"millpond.serving.{part}"),
+                    *("--port", str(self.ports_of[part]), *data),
+                ],
+                stdout=log,
+                stderr=log,
+                env=self.environment,
+                start_new_session=True,
+            )
 
     def kill_controller(self) -> None:
         """End the controller at once, as a crash does."""
@@ -68,6 +100,10 @@ class ServingPlatform:
 
     def down(self) -> None:
         """Stop everything."""
+        for process in self._running.values():
+            process.terminate()
+        for process in self._running.values():
+            process.wait(40)
         if self.controller is not None and self.controller.poll() is None:
             self.controller.terminate()
             self.controller.wait(15)
@@ -105,7 +141,7 @@ def _range() -> str:
     raise AssertionError("no ports are free")
 
 
-def document(name: str, uri: str | Path, **env: str) -> dict[str, Any]:
+def document(name: str, uri: str | Path, /, **env: str) -> dict[str, Any]:
     """An InferenceService."""
     model: dict[str, Any] = {"modelFormat": {"name": "mlflow"}, "storageUri": str(uri)}
     if env:

@@ -9,8 +9,13 @@ PLAN = Rollout(steps=(5, 25, 50, 100), interval=60.0, requests=100, failures=2)
 GOOD = Window(200, 0, 10.0)
 
 
-def after(progress: Progress, newest: Window | None, other: Window | None = GOOD, distance: float | None = 0.0,
-          seconds: float = 60.0) -> Progress:  # fmt: skip
+def after(
+    progress: Progress,
+    newest: Window | None,
+    other: Window | None = GOOD,
+    distance: float | None = 0.0,
+    seconds: float = 60.0,
+) -> Progress:
     return judge(PLAN, progress, progress.since + seconds, newest, other, distance)
 
 

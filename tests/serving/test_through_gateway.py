@@ -2,66 +2,26 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-import subprocess
-import sys
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from millpond_gateway import Gateway
 from serving_platform import ServingPlatform, document
 
 from millpond.serving.client import ServingError, condition
 from model_servers import ask
-
-sys.path.append(str(Path(__file__).parent.parent / "gateway"))
-from millpond_gateway import LOCK, TOKEN, Gateway
 
 IRIS = {"instances": [[5.1, 3.5, 1.4, 0.2]]}
 
 pytestmark = pytest.mark.slow
 
 
-@pytest.fixture
-def gateway(tmp_path: Path) -> Iterator[Gateway]:
-    uv = shutil.which("uv", path=os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]))
-    assert uv, "uv is a dependency of millpond and has to be there"
-    folder = tmp_path / "gateway-env"
-    subprocess.run([uv, "venv", "-q", "--python", sys.executable, str(folder)], check=True)
-    python = folder / "bin/python"
-    install = [uv, "pip", "install", "-q", "--python", str(python), "--require-hashes", "-r", str(LOCK)]
-    subprocess.run(install, check=True)
-    (tmp_path / "gateway").mkdir()
-    found = Gateway(python, tmp_path / "gateway")
-    try:
-        found.start()
-        yield found
-    finally:
-        found.stop()
-
-
-@pytest.fixture
-def platform(science_python: Path, gateway: Gateway, tmp_path: Path) -> Iterator[ServingPlatform]:
-    environment = {
-        "MILLPOND_GATEWAY_API": gateway.api,
-        "MILLPOND_GATEWAY_TOKEN": TOKEN,
-        "MILLPOND_GATEWAY_URL": f"http://localhost:{gateway.port}",
-    }
-    found = ServingPlatform(science_python, tmp_path, environment)
-    try:
-        found.up()
-        yield found
-    finally:
-        found.down()
-
-
 def test_a_deployment_answers_at_both_hosts_and_loses_nothing_when_replaced(
-    platform: ServingPlatform, gateway: Gateway, models: Path
+    routed: ServingPlatform, gateway: Gateway, models: Path
 ) -> None:
-    client = platform.client
+    client = routed.client
     found = client.apply(document("iris", models / "iris"), wait=60)
     assert found["status"]["url"] == f"http://iris.localhost:{gateway.port}"
     assert client.predict("iris", IRIS, protocol="v1") == {"predictions": [0]}
@@ -87,7 +47,7 @@ def test_a_deployment_answers_at_both_hosts_and_loses_nothing_when_replaced(
     try:
         for cores in ("1", "2"):
             client.apply(document("iris", models / "iris", OMP_NUM_THREADS=cores), wait=60)
-        while len(platform.services()) > 1:
+        while len(routed.services()) > 1:
             assert not done.wait(0.05)
     finally:
         done.set()
@@ -102,9 +62,9 @@ def test_a_deployment_answers_at_both_hosts_and_loses_nothing_when_replaced(
 
 
 def test_without_its_gateway_the_old_revision_keeps_serving(
-    platform: ServingPlatform, gateway: Gateway, models: Path
+    routed: ServingPlatform, gateway: Gateway, models: Path
 ) -> None:
-    client = platform.client
+    client = routed.client
     client.apply(document("iris", models / "iris"), wait=60)
     gateway.stop()
     with pytest.raises(ServingError, match="gateway"):
@@ -112,8 +72,8 @@ def test_without_its_gateway_the_old_revision_keeps_serving(
     found = client.get("iris")
     assert condition(found, "PredictorReady") == "True"
     assert condition(found, "IngressReady") == "False"
-    assert list(platform.services()) == ["serving-iris-00001"]
+    assert list(routed.services()) == ["serving-iris-00001"]
     assert client.predict("iris", IRIS, protocol="v1", gateway=False) == {"predictions": [0]}
     gateway.start()
-    platform.wait_ready("iris")
+    routed.wait_ready("iris")
     assert client.predict("iris", IRIS, protocol="v1") == {"predictions": [0]}
