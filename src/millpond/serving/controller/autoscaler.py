@@ -38,6 +38,9 @@ class Autoscaler:
             wanted = max(bounds.least, 1) if record.candidate else bounds.least
         elif revision.wanted == 0:
             return False  # asleep: the next request wakes it
+        elif not ready.intersection(revision.services):
+            self.forget(record.name)  # on its way up: its window has not begun
+            return False
         else:
             now = time.monotonic()
             name, demand = self._demands.get(record.name, ("", Demand(now)))
