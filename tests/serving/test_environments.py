@@ -50,6 +50,11 @@ def test_what_a_model_names(tmp_path: Path) -> None:
     assert (found.lines, found.source, found.python) == (("Scikit_Learn",), "conda.yaml", "3.12.1")
     assert found.names == {normal("scikit-learn")}
 
+    tools = "python: 3.11\nbuild_dependencies: [pip, setuptools, wheel]\n"
+    assert read(folder_of(tmp_path, "tools", python_env__yaml=tools)).tools == ()
+    both = folder_of(tmp_path, "both", python_env__yaml=tools, requirements__txt="mlflow==2.14.3\n")
+    assert read(both).tools == ("setuptools<82",), "it needs pkg_resources"
+
     assert read(folder_of(tmp_path, "nothing")) == Requirements()
     with pytest.raises(MillpondError, match=r"conda.yaml of the model cannot be read"):
         read(folder_of(tmp_path, "broken", conda__yaml="a: [\n"))

@@ -175,7 +175,7 @@ async def _lock(
                 f"model {name}: {wanted.source} names what is in no package index: {line[:100]}",
                 hint="only released packages can be held to a hash: put the code beside the model instead",
             )
-    extra = _unnamed(model_format, wanted.names)
+    extra = _unnamed(model_format, wanted)
     lock = data / f"{_key(folder, wanted, extra)}.lock"
     if _is_there(lock):
         return lock
@@ -225,8 +225,9 @@ def _keep(lock: Path, text: str) -> None:
     fresh.rename(lock)
 
 
-def _unnamed(model_format: str, names: frozenset[str]) -> list[str]:
-    """What the format's runtime imports and the model does not name."""
+def _unnamed(model_format: str, wanted: Requirements) -> list[str]:
+    """What the format's runtime imports, or the model was installed with, and the model does not name."""
+    names = wanted.names
     packages = [
         package
         for package in _PACKAGES[model_format]
@@ -234,7 +235,7 @@ def _unnamed(model_format: str, names: frozenset[str]) -> list[str]:
     ]
     if model_format == "keras" and not names & _BACKENDS:
         packages.append("jax")
-    return packages
+    return packages if "setuptools" in names else [*packages, *wanted.tools]
 
 
 def _follower(name: str, tell: Tell) -> ProgressCallback:

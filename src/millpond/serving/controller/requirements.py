@@ -25,11 +25,13 @@ class Requirements:
         lines: one requirement each, and options such as ``-c constraints.txt``.
         source: the file that said so, relative to the model's folder; None when nothing did.
         python: the version of Python that the model was made with, or None.
+        tools: what installed its packages, such as setuptools: older frameworks look into it at run time too.
     """
 
     lines: tuple[str, ...] = ()
     source: str | None = None
     python: str | None = None
+    tools: tuple[str, ...] = ()
 
     @property
     def names(self) -> frozenset[str]:
@@ -53,9 +55,10 @@ def read(folder: Path) -> Requirements:
     """
     conda = _yaml(folder / "conda.yaml")
     python = _python(folder, conda)
+    tools = _tools(folder)
     plain = folder / "requirements.txt"
     if plain.is_file():
-        return Requirements(_lines(plain), plain.name, python)
+        return Requirements(_lines(plain), plain.name, python, tools)
     if conda:
         packages = [each for each in conda.get("dependencies") or [] if isinstance(each, str)]
         pip: list[Any] = next(
@@ -69,7 +72,7 @@ def read(folder: Path) -> Requirements:
         others = [each for each in packages if not re.match(r"(python|pip)\b", each)]
         if others:
             log.warning("%s: what conda alone installs is left out: %s", folder, ", ".join(others))
-        return Requirements(tuple(str(each) for each in pip), "conda.yaml", python)
+        return Requirements(tuple(str(each) for each in pip), "conda.yaml", python, tools)
     return Requirements(python=python)
 
 
@@ -148,6 +151,13 @@ def _yaml(path: Path) -> dict[str, Any]:
         first = str(error).splitlines()[0]
         raise MillpondError(f"{path.name} of the model cannot be read: {first}") from error
     return found if isinstance(found, dict) else {}
+
+
+def _tools(folder: Path) -> tuple[str, ...]:
+    said = _yaml(folder / "python_env.yaml").get("build_dependencies") or []
+    found = [str(each) for each in said if re.match(r"setuptools\b", str(each))]
+    # What older frameworks look for in it, pkg_resources, left it with version 82.
+    return tuple("setuptools<82" if each == "setuptools" else each for each in found)
 
 
 def _python(folder: Path, conda: dict[str, Any]) -> str | None:

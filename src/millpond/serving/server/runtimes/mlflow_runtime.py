@@ -42,7 +42,7 @@ def load(folder: Path, name: str) -> Loaded:
         checks=_checks(found.metadata),
         estimator=_estimator(found, loader),
         rows_independent=True if loader in _ROW_BY_ROW else None,
-        example=_example(found, name),
+        example=_example(found, folder, name),
     )
 
 
@@ -75,14 +75,18 @@ def _estimator(found: Any, loader: str) -> Any:
     ):
         return None
     try:
+        if not hasattr(found, "get_raw_model"):  # MLflow before 2.16
+            return getattr(found._model_impl, "sklearn_model", None)
         return found.get_raw_model()
     except Exception as error:
         log.debug("no raw model", exc_info=error)
         return None
 
 
-def _example(found: Any, name: str) -> Any:
+def _example(found: Any, folder: Path, name: str) -> Any:
     try:
+        if not hasattr(type(found), "input_example"):  # MLflow before 2.16
+            return found.metadata.load_input_example(str(folder))
         return found.input_example
     except Exception as error:
         log.info("the input example of model %s cannot be read: %s", name, one_line(error))
