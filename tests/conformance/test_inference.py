@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import struct
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -16,11 +17,13 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+import grpc
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from millpond.serving.client import ServingClient
+from millpond.serving.openinference import METHODS, SERVICE
 from model_servers import Answer, ask
 
 # The request body of the seed's own test file: strings, typed FP32.
@@ -36,11 +39,12 @@ COLUMNS = [item["name"] for item in json.loads(SEED)["inputs"]]
 
 @dataclass(frozen=True)
 class Endpoint:
-    """A deployment under its base URL."""
+    """A deployment under its base URL; `grpc` is the port of V2 over gRPC, None where there is none."""
 
     port: int
     name: str
     host: str | None = None
+    grpc: int | None = None
 
     def ask(self, path: str, body: Any = None, **options: Any) -> Answer:
         """One request."""
@@ -57,12 +61,33 @@ class Endpoint:
         """A V1 prediction."""
         return self.ask(f"/v1/models/{self.name}:predict", body)
 
+    def infer_bytes(self, body: Any, tail: bytes) -> Answer:
+        """A V2 prediction with binary data behind its JSON."""
+        head = json.dumps(body).encode()
+        headers = {"inference-header-content-length": str(len(head))}
+        return self.ask(f"/v2/models/{self.name}/infer", head + tail, headers=headers)
+
+    @contextmanager
+    def methods(self) -> Iterator[Callable[..., Any]]:
+        """Calls of V2 over gRPC, by method and fields."""
+        if self.grpc is None:
+            pytest.skip("no port of gRPC is named")
+        options = [("grpc.default_authority", self.host)] if self.host is not None else []
+        with grpc.insecure_channel(f"127.0.0.1:{self.grpc}", options) as channel:
+
+            def call(method: str, **fields: Any) -> Any:
+                wanted, given = METHODS[method]
+                ask = channel.unary_unary(f"/{SERVICE}/{method}")
+                return given.FromString(ask(wanted(**fields).SerializeToString(), timeout=30))
+
+            yield call
+
 
 @contextmanager
 def _model_server(request: pytest.FixtureRequest) -> Iterator[Endpoint]:
     """The model server's own process."""
     server = request.getfixturevalue("model_servers")["waiting"]
-    yield Endpoint(server.port, server.name)
+    yield Endpoint(server.port, server.name, grpc=server.grpc_port)
 
 
 @contextmanager
@@ -73,23 +98,25 @@ def _platform(request: pytest.FixtureRequest) -> Iterator[Endpoint]:
     name = "conformance-waiting"
     model = {
         "modelFormat": {"name": "mlflow"},
+        "protocolVersion": "grpc-v2",
         "storageUri": str(request.getfixturevalue("models") / "waiting"),
     }
     metadata = {"name": name}
     client.apply({"metadata": metadata, "spec": {"predictor": {"model": model}}}, wait=120)
     try:
         port = int(environment["MILLPOND_GATEWAY_URL"].rpartition(":")[2])
-        yield Endpoint(port, name, f"{name}.localhost:{port}")
+        yield Endpoint(port, name, f"{name}.localhost:{port}", grpc=port)
     finally:
         client.delete(name)
 
 
 @contextmanager
 def _named(request: pytest.FixtureRequest) -> Iterator[Endpoint]:
-    """What ``MILLPOND_INFERENCE`` names."""
+    """What ``MILLPOND_INFERENCE`` names, and the port of gRPC in ``MILLPOND_INFERENCE_GRPC``."""
+    rpc = os.environ.get("MILLPOND_INFERENCE_GRPC")
     base, _, name = os.environ["MILLPOND_INFERENCE"].rpartition("/")
     address, _, host = base.removeprefix("http://").partition("#")
-    yield Endpoint(int(address.rpartition(":")[2]), name, host or None)
+    yield Endpoint(int(address.rpartition(":")[2]), name, host or None, int(rpc) if rpc else None)
 
 
 Recipe = Callable[[pytest.FixtureRequest], AbstractContextManager[Endpoint]]
@@ -115,6 +142,16 @@ def seed(**changes: Any) -> dict[str, Any]:
     for item in body["inputs"]:
         item.update(changes.get(item["name"], {}))
     return body
+
+
+def packed(body: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
+    """A body with its strings as bytes, and these."""
+    tail = b""
+    for item in body["inputs"]:
+        data = b"".join(struct.pack("<I", len(text.encode())) + text.encode() for text in item.pop("data"))
+        item |= {"datatype": "BYTES", "parameters": {"binary_data_size": len(data)}}
+        tail += data
+    return body, tail
 
 
 def number(answer: Answer) -> float:
@@ -191,6 +228,122 @@ def test_the_requests_id_comes_back(endpoint: Endpoint) -> None:
     path = f"/v2/models/{endpoint.name}/infer"
     answer = endpoint.ask(path, SEED, headers={"x-request-id": "here-i-am"})
     assert answer.headers["x-request-id"] == "here-i-am"
+
+
+def test_every_answer_has_an_id(endpoint: Endpoint) -> None:
+    for path, body in (
+        (f"/v2/models/{endpoint.name}/infer", SEED),
+        (f"/v2/models/{endpoint.name}/infer", b"{"),
+        (f"/v1/models/{endpoint.name}:predict", b"{}"),
+        (f"/v2/models/{endpoint.name}", None),
+        (f"/v2/models/{endpoint.name}/nonsense", None),
+    ):
+        answer = endpoint.ask(path, body)
+        assert answer.headers["x-request-id"], path
+        assert answer.headers["content-type"].startswith("application/json")
+    first, second = (endpoint.infer(SEED).headers["x-request-id"] for _ in range(2))
+    assert first != second
+
+
+def test_an_output_can_be_chosen_by_its_name(endpoint: Endpoint) -> None:
+    chosen = {**seed(), "outputs": [{"name": "output-1"}]}
+    assert number(endpoint.infer(chosen)) == number(endpoint.infer(SEED))
+
+
+def test_tensors_as_bytes_mean_the_same(endpoint: Endpoint) -> None:
+    assert "binary_tensor_data" in endpoint.ask("/v2").json["extensions"]
+    head, tail = packed(seed())
+    head["parameters"]["binary_data_output"] = True
+    answer = endpoint.infer_bytes(head, tail)
+    assert answer.status == 200, answer.body
+    length = int(answer.headers["inference-header-content-length"])
+    [output] = json.loads(answer.body[:length])["outputs"]
+    assert output["parameters"]["binary_data_size"] == len(answer.body) - length == 8
+    assert struct.unpack("<d", answer.body[length:]) == (number(endpoint.infer(SEED)),)
+
+
+def test_bytes_that_do_not_add_up_are_refused(endpoint: Endpoint) -> None:
+    head, tail = packed(seed())
+    for body, data in ((head, tail[:-1]), (head, tail + b"x"), (head, b""), ({**head, "inputs": []}, tail)):
+        answer = endpoint.infer_bytes(body, data)
+        assert answer.status == 400
+        assert answer.error
+    assert endpoint.infer(head).status == 400, "without the header"
+
+
+def test_the_repository_lists_the_model(endpoint: Endpoint) -> None:
+    assert "model_repository" in endpoint.ask("/v2").json["extensions"]
+    [entry] = endpoint.ask("/v2/repository/index", {}).json
+    assert (entry["name"], entry["state"], entry["reason"]) == (endpoint.name, "READY", "")
+    assert endpoint.ask(f"/v2/repository/models/{endpoint.name}/load", {}).status == 200
+    assert endpoint.ask(f"/v2/repository/models/{endpoint.name}/unload", {}).status == 409
+    assert endpoint.ask("/v2/health/ready").status == 200
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        ({"reward": 1}, "x-request-id"),
+        ({"id": "a"}, "both missing"),
+        ({"id": "a", "reward": "good"}, "number"),
+        (b"{", "JSON"),
+    ],
+)
+def test_what_is_no_feedback_is_refused(endpoint: Endpoint, body: Any, said: str) -> None:
+    for path in (f"/v2/models/{endpoint.name}/feedback", f"/v1/models/{endpoint.name}:feedback"):
+        answer = endpoint.ask(path, body)
+        assert (answer.status, said in answer.error) == (400, True)
+
+
+def test_grpc_tells_the_same_as_rest(endpoint: Endpoint) -> None:
+    with endpoint.methods() as call:
+        assert call("ServerLive").live and call("ServerReady").ready
+        assert call("ModelReady", name=endpoint.name).ready
+        server, model = call("ServerMetadata"), call("ModelMetadata", name=endpoint.name)
+    rest = endpoint.ask("/v2").json
+    assert (server.name, server.version, list(server.extensions)) == tuple(rest.values())
+    expected = endpoint.ask(f"/v2/models/{endpoint.name}").json
+    assert list(model.versions) == expected["versions"]
+    for found, wanted in ((model.inputs, expected["inputs"]), (model.outputs, expected["outputs"])):
+        assert [(item.name, item.datatype, list(item.shape)) for item in found] == [
+            (item["name"], item["datatype"], item["shape"]) for item in wanted
+        ]
+
+
+@pytest.mark.parametrize("raw", [False, True], ids=["typed", "raw"])
+@pytest.mark.parametrize("datatype", ["BYTES", "FP32"])
+def test_grpc_predicts_the_same_as_rest(endpoint: Endpoint, datatype: str, raw: bool) -> None:
+    if raw and datatype != "BYTES":
+        pytest.skip("raw contents are what their datatype says")
+    texts = {item["name"]: item["data"][0].encode() for item in json.loads(SEED)["inputs"]}
+    fields: dict[str, Any] = {"inputs": []}
+    for name, text in texts.items():
+        contents = {} if raw else {"contents": {"bytes_contents": [text]}}
+        fields["inputs"].append({"name": name, "datatype": datatype, "shape": [1], **contents})
+    if raw:
+        fields["raw_input_contents"] = [struct.pack("<I", len(text)) + text for text in texts.values()]
+    with endpoint.methods() as call:
+        answer = call("ModelInfer", model_name=endpoint.name, id="abc", **fields)
+    assert (answer.model_name, answer.id) == (endpoint.name, "abc")
+    [output] = answer.outputs
+    assert (output.name, output.datatype, list(output.shape)) == ("output-1", "FP64", [1, 1])
+    expected = number(endpoint.infer(SEED))
+    if raw:
+        assert list(answer.raw_output_contents) == [struct.pack("<d", expected)]
+    else:
+        assert list(output.contents.fp64_contents) == [expected]
+
+
+def test_grpc_refuses_by_code_and_sentence(endpoint: Endpoint) -> None:
+    lone = {"name": COLUMNS[0], "datatype": "BYTES", "shape": [1], "contents": {"bytes_contents": [b"a"]}}
+    for fields, code, said in (
+        ({"model_name": "other", "inputs": [lone]}, grpc.StatusCode.NOT_FOUND, "other"),
+        ({"model_name": endpoint.name, "inputs": [lone]}, grpc.StatusCode.INVALID_ARGUMENT, "missing"),
+        ({"model_name": endpoint.name}, grpc.StatusCode.INVALID_ARGUMENT, "no rows"),
+    ):
+        with endpoint.methods() as call, pytest.raises(grpc.RpcError) as error:
+            call("ModelInfer", **fields)
+        assert (error.value.code(), said in error.value.details()) == (code, True)
 
 
 @pytest.mark.parametrize(

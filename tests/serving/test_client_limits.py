@@ -129,6 +129,13 @@ def test_a_slow_grpc_client_is_cut_off(server: ModelServer) -> None:
     assert "did not arrive within 1 seconds" in error.value.details()
 
 
+def test_who_connects_to_grpc_and_says_nothing_is_cut_off(server: ModelServer) -> None:
+    with closing(socket.create_connection(("127.0.0.1", server.grpc_port), timeout=10)) as connection:
+        began = time.monotonic()
+        assert ended(connection)
+        assert time.monotonic() - began < 5 * SECONDS
+
+
 def test_a_chunked_body_needs_no_length(server: ModelServer) -> None:
     chunks = b"".join(b"%x\r\n%s\r\n" % (len(part), part) for part in (BODY[:10], BODY[10:]))
     with closing(connected(server)) as connection:

@@ -180,6 +180,25 @@ def test_a_tensors_content_type_says_what_its_strings_are(
     assert [item["data"] for item in table["outputs"]] == [[returned], [5]]
 
 
+def test_a_requests_content_type_says_what_it_becomes(model_servers: dict[str, ModelServer]) -> None:
+    server = model_servers["mirror"]
+    numbers, words = column("a", "FP64", 1, 2), column("b", "BYTES", "x", "y")
+    table = server.infer(numbers, parameters={"content_type": "pd"}).json
+    assert (table["parameters"], table["outputs"][0]["name"]) == ({"content_type": "pd"}, "a")
+    arrays = server.infer(numbers, words, parameters={"content_type": "np"}).json
+    assert "parameters" not in arrays
+    assert {item["name"]: item["data"] for item in arrays["outputs"]} == {"a": [1.0, 2.0], "b": ["x", "y"]}
+    [strings] = server.infer(words, parameters={"content_type": "str"}).json["outputs"]
+    assert (strings["name"], strings["shape"], strings["data"]) == ("output-1", [2, 1], ["x", "y"])
+    assert server.infer(numbers, parameters={"content_type": "str"}).status == 400
+    assert server.predict({"instances": [{"a": 1, "b": "x"}]}).json == {"predictions": [{"a": 1, "b": "x"}]}
+    assert server.predict({"inputs": {"a": [1, 2], "b": ["x", "y"]}}).json["predictions"][1] == {
+        "a": 2,
+        "b": "y",
+    }
+    assert server.predict({"inputs": [[1, 2], [3, 4]]}).json == {"predictions": [[1, 2], [3, 4]]}
+
+
 def test_a_failing_model_answers_500_and_the_log_has_the_traceback(
     model_servers: dict[str, ModelServer],
 ) -> None:

@@ -26,6 +26,7 @@ from millpond.serving.server.repository import Repository
 from millpond.serving.server.tensors import Prediction, Request
 
 _SHADOW = "x-millpond-shadow"
+_IDLE_MS = 300_000
 _CODES = {
     400: StatusCode.INVALID_ARGUMENT,
     404: StatusCode.NOT_FOUND,
@@ -70,7 +71,8 @@ class GrpcServer:
                 ("grpc.so_reuseport", 0),  # another server's port is taken, not shared
                 ("grpc.max_receive_message_length", self.limits.body),
                 ("grpc.max_send_message_length", -1),
-                ("grpc.server_handshake_timeout_ms", round(self.limits.seconds * 1000)),
+                ("grpc.server_handshake_timeout_ms", round(self.limits.head_seconds * 1000)),
+                ("grpc.max_connection_idle_ms", _IDLE_MS),
             ]
         )
         handlers = {name: self._handler(name) for name in METHODS}
