@@ -244,6 +244,18 @@ def test_limits(model_servers: dict[str, ModelServer]) -> None:
     assert server.ask(path, deep).status == 400
 
 
+@pytest.mark.parametrize("depth", [101, 300, 1000])
+@pytest.mark.parametrize("column", ["number", "a_string", "anything", "an_array"])
+def test_what_is_nested_too_deep_is_refused(
+    model_servers: dict[str, ModelServer], column: str, depth: int
+) -> None:
+    for opening, closing in (("[", "]"), ('{"a":', "}")):
+        value = opening * depth + "1" + closing * depth
+        body = f'{{"instances": [{{"number": 1, "{column}": {value}}}]}}'.encode()
+        answer = model_servers["kinds"].ask("/v1/models/kinds:predict", body)
+        assert (answer.status, len(answer.error) < 300) == (400, True)
+
+
 def test_metrics_and_openapi(model_servers: dict[str, ModelServer]) -> None:
     server = model_servers["iris"]
     assert server.predict({"instances": [[1, 2, 3, 4]]}).status == 200

@@ -27,6 +27,7 @@ from millpond.serving.server.errors import InvalidValue
 from millpond.serving.server.tensors import Tensor
 
 Values = Any
+_DEEPEST = 100
 _NUMBERS = {int, float}
 _TRUTH = {"true": True, "false": False, "1": True, "0": False}
 
@@ -181,7 +182,25 @@ def objects(tensor: Tensor, dtype: str) -> Values:
         data = _values(tensor, text=False)
     if tensor.content_type == "pd_json":
         data = [_json(tensor, row, value) for row, value in enumerate(data)]
+    for row, value in enumerate(data):
+        if isinstance(value, list | dict) and _deep(value):
+            raise InvalidValue(tensor.at(row), f"a value that is nested {_DEEPEST} deep at most", value)
     return _filled(data)
+
+
+def _deep(value: Any) -> bool:
+    """Whether a value is nested so deep that neither a model nor JSON's writer could be trusted with it."""
+    level = [value]
+    for _ in range(_DEEPEST):
+        level = [
+            inner
+            for each in level
+            for inner in (each.values() if isinstance(each, dict) else each)
+            if isinstance(inner, list | dict)
+        ]
+        if not level:
+            return False
+    return True
 
 
 def _json(tensor: Tensor, row: int, value: Any) -> Any:

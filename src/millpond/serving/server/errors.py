@@ -10,8 +10,14 @@ request's id.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from reprlib import Repr
 
 from millpond.model.errors import MillpondError, did_you_mean
+
+_shown = Repr()
+"""Shows the beginning of a value, however large or deep that is."""
+_shown.maxlevel = 4
+_shown.maxstring = _shown.maxother = _shown.maxlong = 80
 
 
 class RequestError(MillpondError):
@@ -40,7 +46,7 @@ class InvalidValue(RequestError):
     """A value is not of the type that the model's signature gives its column."""
 
     def __init__(self, place: str, expected: str, value: object) -> None:
-        shown = repr(value)
+        shown = _shown.repr(value)
         if len(shown) > 60:
             shown = f"{shown[:57]}..."
         super().__init__(f"{place}: expected {expected}, got {shown}")
