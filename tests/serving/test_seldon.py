@@ -74,6 +74,8 @@ def test_the_tutorials_deployment_is_an_inference_service() -> None:
 
 def test_a_second_predictor_is_a_second_revision_with_its_share() -> None:
     first, second = translate(TWO, "wines.yaml")
+    for document in (first, second):
+        inferenceservice.read(json.dumps(document), "translated")
     assert first["metadata"] == second["metadata"] == {"name": "wines", "namespace": "default"}
     assert first["spec"]["predictor"]["model"]["modelFormat"] == {"name": "sklearn"}
     assert "canaryTrafficPercent" not in first["spec"]["predictor"]
@@ -87,6 +89,7 @@ def test_a_second_predictor_is_a_second_revision_with_its_share() -> None:
 def test_a_shadow_gets_no_traffic_and_a_mirror(traffic: str, mirrored: str) -> None:
     text = TWO.replace("traffic: 25", traffic).replace("traffic: 75", "traffic: 100")
     second = translate(text, "wines.yaml")[1]
+    inferenceservice.read(json.dumps(second), "translated")
     assert second["spec"]["predictor"]["canaryTrafficPercent"] == 0
     assert second["metadata"]["annotations"] == {"serving.millpond.dev/mirror": mirrored}
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import socket
 from collections.abc import Iterable
+from typing import Any
 
 import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
@@ -47,13 +48,10 @@ def session(*, reuse: bool) -> aiohttp.ClientSession:
         reuse: keep connections. A request that may not be sent twice goes over a new one: on a kept one
             nobody can tell whether a server that hangs up had seen it.
     """
-    connector = aiohttp.TCPConnector(
-        limit=0,
-        force_close=not reuse,
-        resolver=LoopbackNames(),
-        ttl_dns_cache=10,
-        enable_cleanup_closed=False,
-    )
+    # Kept for less than servers keep them (gunicorn 2 s, uvicorn 5 s): a request that is sent on a connection
+    # which its server is just closing would be lost.
+    keep: dict[str, Any] = {"keepalive_timeout": 1.5} if reuse else {"force_close": True}
+    connector = aiohttp.TCPConnector(limit=0, resolver=LoopbackNames(), ttl_dns_cache=10, **keep)
     client = aiohttp.ClientSession(
         connector=connector,
         cookie_jar=aiohttp.DummyCookieJar(),
