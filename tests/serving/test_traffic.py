@@ -49,7 +49,7 @@ def test_one_revision_has_everything_at_both_hosts() -> None:
 def test_a_candidate_stands_first_with_its_share() -> None:
     own = planned(record(revision(1, 2001), revision(2, 2002), percent=10, sticky="cookie"))[0]
     assert list(weights(own).items()) == [("127.0.0.1:2002", 10), ("127.0.0.1:2001", 90)]
-    assert own["sticky"]["cookie"] == "millpond-iris" and "header" not in own["sticky"]
+    assert own["sticky"]["cookie"] == "millpond-iris-iris-00002" and "header" not in own["sticky"]
 
 
 def test_a_candidate_that_is_not_ready_gets_nothing() -> None:
@@ -62,7 +62,7 @@ def test_a_candidate_that_is_not_ready_gets_nothing() -> None:
 def test_a_shadow_gets_copies_and_no_traffic() -> None:
     own = planned(record(revision(1, 2001), revision(2, 2002), mirror="50"))[0]
     assert weights(own) == {"127.0.0.1:2001": 100}
-    assert own["mirrors"] == [{"addresses": ["127.0.0.1:2002"], "percent": 50}]
+    assert own["mirrors"] == [{"name": "iris-00002", "addresses": ["127.0.0.1:2002"], "percent": 50}]
 
 
 def test_a_request_can_name_its_revision_and_the_canary_its_header() -> None:
@@ -99,6 +99,7 @@ def test_grpc_has_routes_of_its_own(percent: int) -> None:
         route for route in planned(found) if "/inference.GRPCInferenceService" in route.get("paths", ())
     )
     assert grpc["upstreams"][-1] == {
+        "name": "iris-00001",
         "addresses": ["127.0.0.1:2101"],
         "weight": 100 - percent,
         "protocol": "h2c",

@@ -7,6 +7,8 @@ import json
 import math
 import os
 import signal
+import subprocess
+import sys
 import threading
 import time
 from collections import Counter
@@ -210,3 +212,26 @@ def test_a_rollout_of_a_model_that_fails_goes_back(
     assert "of its answers failed" in rollout["reason"] or "away from the other's" in rollout["reason"]
     assert {item[1] for item in seen[mark + 50 :]} == {"iris-00001"}
     assert condition(client.get("iris"), "Ready") == "True"
+
+
+def test_a_hundred_thousand_requests_meet_ten_promotions_and_rollbacks(
+    routed: ServingPlatform, gateway: Gateway, models: Path
+) -> None:
+    client = routed.client
+    client.apply(document("iris", models / "iris"), wait=60)
+    host = f"iris.localhost:{gateway.port}"
+    command = [sys.executable, str(Path(__file__).parent / "steady_load.py"), str(gateway.port), host, PATH]
+    load = subprocess.Popen(
+        [*command, json.dumps(IRIS), "100000"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    try:
+        for _ in range(5):
+            client.apply(edits.canary(newer(models), 50), wait=60)
+            client.apply(edits.promoted(client.get("iris")), wait=60)
+            client.apply(edits.rolled_back(client.get("iris")), wait=60)
+        out, _ = load.communicate(timeout=300)
+    finally:
+        load.kill()
+        load.wait()
+    answers = json.loads(out)
+    assert list(answers) == ["200"] and answers["200"] >= 100_000

@@ -24,7 +24,7 @@ from millpond.serving.controller.deployments import Deployments
 from millpond.serving.controller.graphs import Graphs
 from millpond.serving.controller.observer import Observer
 from millpond.serving.controller.processes import HOST, SupervisedProcesses
-from millpond.serving.controller.routes import routes_from
+from millpond.serving.controller.routes import MonitorPage, routes_from
 from millpond.serving.controller.site import Site
 from millpond.serving.controller.store import Store
 
@@ -64,7 +64,13 @@ def main(argv: list[str] | None = None) -> int:
     deployments = Deployments(site)
     address = Addresses(deployments, os.environ.get("MILLPOND_GATEWAY_URL"))
     graphs = Graphs(data / "graphs", data / "router" / "graphs", routes, router, address)
-    deployments.changed = graphs.refresh
+    page = MonitorPage(routes, monitor, token)
+
+    async def changed() -> None:
+        await graphs.refresh()
+        await page.put()
+
+    deployments.changed = changed
     uvicorn.run(
         application(deployments, graphs, token),
         host=HOST,

@@ -66,6 +66,10 @@ class Deployment:
         self._removed = False
 
     @property
+    def _owner(self) -> str:
+        return f"serving-{self.record.name}"
+
+    @property
     def busy(self) -> bool:
         """Whether something is being done."""
         return self._task is not None and not self._task.done()
@@ -128,7 +132,7 @@ class Deployment:
         self._removed = True  # its processes' ends are news, but nothing to mend
         await self.stop()
         with contextlib.suppress(MillpondError):
-            await self._site.routes.remove(self.record.name)
+            await self._site.routes.remove(self._owner)
         for name in self._own(await self._site.processes.states()):
             await self._site.processes.end(name)
         self._site.store.forget(self.record.name)
@@ -237,7 +241,7 @@ class Deployment:
         if routes == self._led:
             return None
         try:
-            self.url = await self._site.routes.put(record.name, routes)
+            self.url = await self._site.routes.put(self._owner, routes)
         except MillpondError as error:
             self._led = None
             log.warning("deployment %s: %s", record.name, error.message)

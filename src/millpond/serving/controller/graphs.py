@@ -108,7 +108,7 @@ class Graphs:
             return None
         self._all.pop(name)
         with suppress(MillpondError):
-            await self._routes.remove(f"graph-{name}")
+            await self._routes.remove(_owner(name))
         for path in (self._root / f"{name}.json", self._told / f"{name}.json"):
             path.unlink(missing_ok=True)
         return found
@@ -122,7 +122,7 @@ class Graphs:
             "upstreams": [{"addresses": [f"{HOST}:{self._router}"]}],
         }
         try:
-            kept["url"] = await self._routes.put(f"graph-{kept['name']}", [route])
+            kept["url"] = await self._routes.put(_owner(kept["name"]), [route])
             kept["failure"] = None
         except MillpondError as error:
             log.warning("graph %s: %s", kept["name"], error.message)
@@ -164,3 +164,8 @@ class Graphs:
         if kept["url"] is not None:
             status["url"] = kept["url"]
         return {**document, "metadata": metadata, "status": status}
+
+
+def _owner(name: str) -> str:
+    # No deployment's name has a dot, so that the two never meet.
+    return f"serving.graph.{name}"

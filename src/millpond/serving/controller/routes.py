@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Mapping
 from typing import Any, Protocol
 
 from millpond.gateway.client import GatewayClient
+from millpond.model.errors import MillpondError
 from millpond.serving.controller.processes import HOST
+
+log = logging.getLogger(__name__)
 
 
 class Routes(Protocol):
@@ -33,12 +37,12 @@ class GatewayRoutes:
 
     async def put(self, owner: str, routes: list[dict[str, Any]]) -> str:
         """Exchange an owner's routes."""
-        urls = await asyncio.to_thread(self._client.put_routes, f"serving-{owner}", routes)
+        urls = await asyncio.to_thread(self._client.put_routes, owner, routes)
         return urls[0]
 
     async def remove(self, owner: str) -> None:
         """Remove them."""
-        await asyncio.to_thread(self._client.delete_routes, f"serving-{owner}")
+        await asyncio.to_thread(self._client.delete_routes, owner)
 
 
 class NoRoutes:
@@ -55,6 +59,38 @@ class NoRoutes:
 
     async def remove(self, owner: str) -> None:
         """Nothing was registered."""
+
+
+class MonitorPage:
+    """The route to the monitor's pages, behind the sign-in; the gateway shows them their token.
+
+    Args:
+        routes: the gateway.
+        port: the monitor's; None when there is none.
+        token: its bearer token.
+    """
+
+    owner = "serving.monitor"
+
+    def __init__(self, routes: Routes, port: int | None, token: str) -> None:
+        self._routes = routes
+        self._route = {
+            "host": "monitor",
+            "title": "What models predicted",
+            "headers": {"authorization": f"Bearer {token}"},
+            "upstreams": [{"addresses": [f"{HOST}:{port}"]}],
+        }
+        self._wanted = port is not None and routes.splits
+
+    async def put(self) -> None:
+        """Have the route, unless it is there; called again, it tries again."""
+        if not self._wanted:
+            return
+        try:
+            await self._routes.put(self.owner, [self._route])
+            self._wanted = False
+        except MillpondError as error:
+            log.warning("the monitor's pages have no route: %s", error.message)
 
 
 def routes_from(environment: Mapping[str, str]) -> Routes:

@@ -19,6 +19,11 @@ REVISION_HEADER = "x-revision"
 
 GRPC_PATH = "/inference.GRPCInferenceService"
 COOKIE_SECONDS = 30 * 24 * 3600
+LARGEST_BODY = 64 * 1024 * 1024
+"""Bytes of a request, as the model servers take them."""
+
+WAITING = 70.0
+"""Seconds beside a model's own time in which a process may have to come first."""
 
 
 @dataclass(frozen=True)
@@ -66,16 +71,17 @@ def routes(record: Record, found: list[Share], router: int | None) -> list[dict[
     """
     name = record.name
     # Programs predict, not browsers: no sign-in page stands before a model.
-    own: dict[str, Any] = {"host": name, "sign_in": False}
+    limits = {"max_body": LARGEST_BODY, "timeout": WAITING + _patience(record)}
+    own: dict[str, Any] = {"host": name, "sign_in": False, **limits}
     models = [f"/v2/models/{name}", f"/v1/models/{name}"]
     models += [f"/v1/models/{name}:{verb}" for verb in ("predict", "explain", "feedback")]
-    shared: dict[str, Any] = {"host": SHARED_HOST, "paths": models, "sign_in": False}
+    shared: dict[str, Any] = {"host": SHARED_HOST, "paths": models, "sign_in": False, **limits}
     lead = _weighted(record, found, router)
     if lead is None:
         return []
     wanted = [{**own, "title": f"Model {name}", **lead}, {**shared, **lead}]
     for when, share in _chosen(record, found):
-        to = {"upstreams": [_upstream(share.ports)], "when": when}
+        to = {"upstreams": [_upstream(share, share.ports)], "when": when}
         wanted += [{**own, **to}, {**shared, **to}]
     grpc = [share for share in found if share.grpc_ports]
     if grpc:
@@ -83,23 +89,30 @@ def routes(record: Record, found: list[Share], router: int | None) -> list[dict[
     return wanted
 
 
+def _patience(record: Record) -> float:
+    """The longest that one of the live revisions may take for an answer, in seconds."""
+    return max((float(revision.settings.get("timeout") or 60) for revision in record.live), default=60.0)
+
+
 def _weighted(record: Record, found: list[Share], router: int | None) -> dict[str, Any] | None:
     upstreams = []
     for share in found:
         ports = share.ports or ((router,) if router is not None and share.percent else ())
         if ports and (share.percent or len(found) == 1):
-            upstreams.append(_upstream(ports, share.percent))
+            upstreams.append(_upstream(share, ports, share.percent))
     if not upstreams:
         return None
     lead: dict[str, Any] = {"upstreams": upstreams}
     intentions = record.intentions
     candidate = next((share for share in found if share.revision.name == record.candidate), None)
     if intentions.mirror and candidate is not None and candidate.ports:
-        lead["mirrors"] = [{**_upstream(candidate.ports), "percent": intentions.mirror}]
+        lead["mirrors"] = [{**_upstream(candidate, candidate.ports), "percent": intentions.mirror}]
     if intentions.sticky is not None and len(upstreams) > 1:
-        by: dict[str, Any] = {"cookie": f"millpond-{record.name}", "seconds": COOKIE_SECONDS}
+        # Another experiment, or another canary, meets other people first.
+        what = intentions.experiment or str(record.candidate)
+        by: dict[str, Any] = {"cookie": f"millpond-{record.name}-{what}"[:100], "seconds": COOKIE_SECONDS}
         if intentions.sticky.header is not None:
-            by["header"] = intentions.sticky.header
+            by |= {"header": intentions.sticky.header, "salt": what}
         lead["sticky"] = by
     return lead
 
@@ -123,18 +136,21 @@ def _chosen(record: Record, found: list[Share]) -> list[tuple[dict[str, Any], Sh
 
 def _grpc(record: Record, found: list[Share]) -> dict[str, Any]:
     upstreams = [
-        {**_upstream(share.grpc_ports, share.percent), "protocol": "h2c"}
+        {**_upstream(share, share.grpc_ports, share.percent), "protocol": "h2c"}
         for share in found
         if share.percent or len(found) == 1
     ]
     lead: dict[str, Any] = {"upstreams": upstreams}
     candidate = [share for share in found if share.revision.name == record.candidate]
     if record.intentions.mirror and candidate:
-        mirror = {**_upstream(candidate[0].grpc_ports), "protocol": "h2c"}
+        mirror = {**_upstream(candidate[0], candidate[0].grpc_ports), "protocol": "h2c"}
         lead["mirrors"] = [{**mirror, "percent": record.intentions.mirror}]
     return lead
 
 
-def _upstream(ports: tuple[int, ...], percent: int | None = None) -> dict[str, Any]:
-    found: dict[str, Any] = {"addresses": [f"{HOST}:{port}" for port in ports]}
+def _upstream(share: Share, ports: tuple[int, ...], percent: int | None = None) -> dict[str, Any]:
+    found: dict[str, Any] = {
+        "name": share.revision.name,
+        "addresses": [f"{HOST}:{port}" for port in ports],
+    }
     return found if percent is None else {**found, "weight": percent}
