@@ -1,4 +1,4 @@
-"""What the shell completes: components, flavours, runs. Whatever goes wrong, nothing is offered."""
+"""What the shell completes: components, flavours, runs, deployments. When it fails, nothing is offered."""
 
 from __future__ import annotations
 
@@ -69,4 +69,14 @@ def runs(context: click.Context, parameter: click.Parameter, word: str) -> list[
             for record in records
             if record.id.startswith(word)
         ]
+    return []
+
+
+def deployments(context: click.Context, parameter: click.Parameter, word: str) -> list[CompletionItem]:
+    """The deployments of the folder's platform, from what its serving remembers, and from their files."""
+    with suppress(Exception):
+        project = _session(context).locate()[1]
+        remembered = project.glob(".millpond/data/*/data/deployments/*.json")
+        names = {path.stem for path in (*remembered, *project.glob("deployments/*.yaml"))}
+        return [CompletionItem(name) for name in sorted(names) if name.startswith(word)]
     return []

@@ -26,6 +26,7 @@ class Entry:
 _PLATFORM = "Platform"
 _LOOK = "Look and use"
 _PIPELINES = "Pipelines"
+_MODELS = "Models"
 _KNOW = "Know"
 
 COMMANDS: dict[str, Entry] = {
@@ -46,6 +47,20 @@ COMMANDS: dict[str, Entry] = {
     "demo": Entry(_PIPELINES, "Bring up the starter platform and run a demo on it", "demo"),
     "run": Entry(_PIPELINES, "Run a pipeline on the platform", "run"),
     "runs": Entry(_PIPELINES, "List the runs, or show one", "runs"),
+    "deploy": Entry(_MODELS, "Serve a model, alone or as canary, shadow, arm or rollout", "deploy"),
+    "deployments": Entry(_MODELS, "List what serves, or show one deployment", "deployments"),
+    "predict": Entry(_MODELS, "Ask a deployment or a graph, with JSON or CSV", "predict"),
+    "traffic": Entry(_MODELS, "Show or set the newest revision's share of the requests", "traffic"),
+    "promote": Entry(_MODELS, "Give the newest revision all requests", "promote"),
+    "rollback": Entry(_MODELS, "Go back to an earlier revision", "rollback"),
+    "undeploy": Entry(_MODELS, "Stop deployments and forget them, after a question", "undeploy"),
+    "rollout": Entry(_MODELS, "Show how far an automatic rollout is", "rollout"),
+    "graph": Entry(_MODELS, "Apply, list and delete inference graphs", "graph"),
+    "compare": Entry(_MODELS, "Hold a shadow's answers against the others'", "compare"),
+    "experiment": Entry(_MODELS, "Show an A/B experiment's outcome", "experiment"),
+    "feedback": Entry(_MODELS, "Tell what became of a prediction", "feedback"),
+    "drift": Entry(_MODELS, "Show what changed in what comes in and goes out", "drift"),
+    "report": Entry(_MODELS, "Show where a deployment's page is, or save it", "report"),
     "doctor": Entry(_KNOW, "Check this machine, and say how to mend what is wrong", "doctor"),
     "catalogue": Entry(_KNOW, "List the components, or show one with its options", "catalogue"),
     "flavours": Entry(_KNOW, "List the flavours that ship with Millpond", "flavours"),
@@ -88,7 +103,7 @@ class Root(click.Group):
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """The commands by section, in the order of use."""
-        for section in (_PLATFORM, _LOOK, _PIPELINES, _KNOW):
+        for section in (_PLATFORM, _LOOK, _PIPELINES, _MODELS, _KNOW):
             with formatter.section(section):
                 formatter.write_dl(
                     [

@@ -12,6 +12,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote, urlencode, urlsplit
 
@@ -27,6 +28,26 @@ class ServingError(MillpondError):
     def __init__(self, message: str, *, hint: str | None = None, status: int = 0) -> None:
         super().__init__(message, hint=hint)
         self.status = status
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a deployment or a graph answered; names of headers are in lower case."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+    def json(self) -> Any:
+        """The body's data.
+
+        Raises:
+            ServingError: it is no JSON.
+        """
+        try:
+            return json.loads(self.body)
+        except ValueError:
+            raise ServingError(f"the answer {self.status} is no JSON", status=self.status) from None
 
 
 class ServingClient:
@@ -99,8 +120,8 @@ class ServingClient:
         """
         return self._call("GET", self._path(namespace, name))
 
-    def list(self, namespace: str = "default") -> list[dict[str, Any]]:
-        """All deployments of a namespace, by name."""
+    def list(self, namespace: str | None = "default") -> list[dict[str, Any]]:
+        """All deployments of a namespace, or of all where it is None, by name."""
         items: list[dict[str, Any]] = self._call("GET", self._path(namespace))["items"]
         return items
 
@@ -124,8 +145,8 @@ class ServingClient:
             "PUT", self._path(namespace, str(metadata.get("name", "")), graph=True), dict(document)
         )
 
-    def graphs(self, namespace: str = "default") -> Sequence[dict[str, Any]]:
-        """All graphs of a namespace, by name."""
+    def graphs(self, namespace: str | None = "default") -> Sequence[dict[str, Any]]:
+        """All graphs of a namespace, or of all where it is None, by name."""
         items: Sequence[dict[str, Any]] = self._call("GET", self._path(namespace, graph=True))["items"]
         return items
 
@@ -152,13 +173,14 @@ class ServingClient:
         found: dict[str, Any] = json.loads(self._from_monitor(name, f"{what}?{asked}"))
         return found
 
-    def page(self, name: str, what: str = "report") -> bytes:
+    def page(self, name: str, what: str = "report", **query: object) -> bytes:
         """A page or picture of the monitor's: ``report`` (HTML) or ``compare.svg``.
 
         Raises:
             ServingError: there is no monitor, or it says no.
         """
-        return self._from_monitor(name, what)
+        asked = urlencode({key: str(value) for key, value in query.items() if value is not None})
+        return self._from_monitor(name, f"{what}?{asked}")
 
     def _from_monitor(self, name: str, what: str) -> bytes:
         if self._monitor is None:
@@ -202,12 +224,39 @@ class ServingClient:
             ServingError: with the model's own sentence and status, or when nothing answers.
         """
         path = f"/v2/models/{name}/infer" if protocol == "v2" else f"/v1/models/{name}:predict"
+        found: dict[str, Any] = self.send(name, path, payload, namespace=namespace, gateway=gateway).json()
+        return found
+
+    def send(
+        self,
+        name: str,
+        path: str,
+        payload: Any = None,
+        *,
+        headers: Mapping[str, str] | None = None,
+        namespace: str = "default",
+        gateway: bool | None = None,
+    ) -> Answer:
+        """One request to a deployment or, through the gateway, to a graph.
+
+        Args:
+            name: the deployment or graph.
+            path: of the request.
+            payload: its JSON body; None asks with GET.
+            headers: more headers.
+            namespace: the deployment's.
+            gateway: through the gateway or not; by default through it when its URL is known.
+
+        Raises:
+            ServingError: with the sentence and status of an answer from 400 on, or when nothing answers.
+        """
         if gateway or (gateway is None and self._gateway):
             if not self._gateway:
                 raise ServingError("no gateway is known here: MILLPOND_GATEWAY_URL not set")
             # *.localhost does not resolve in every libc: the address is the gateway's, the name a header.
             port = urlsplit(self._gateway).port or 80
-            return _ask("127.0.0.1", port, path, payload, self._timeout, host=f"{name}.localhost:{port}")
+            host = {**(headers or {}), "host": f"{name}.localhost:{port}"}
+            return _ask("127.0.0.1", port, path, payload, self._timeout, host)
         for attempt in (1, 2):
             address = (self.get(name, namespace).get("status") or {}).get("address") or {}
             url = urlsplit(str(address.get("url", "")))
@@ -216,7 +265,7 @@ class ServingClient:
                     f"deployment {name} is not ready", hint="look at its conditions", status=503
                 )
             try:
-                return _ask(url.hostname, url.port, path, payload, self._timeout)
+                return _ask(url.hostname, url.port, path, payload, self._timeout, headers)
             except ServingError as error:
                 if error.status or attempt == 2:  # without an answer the revision may just have changed
                     raise
@@ -240,8 +289,10 @@ class ServingClient:
             found = self.get(name, namespace)
 
     @staticmethod
-    def _path(namespace: str, name: str | None = None, *, graph: bool = False) -> str:
+    def _path(namespace: str | None, name: str | None = None, *, graph: bool = False) -> str:
         group, kind = (GRAPHS, "inferencegraphs") if graph else (GROUP, "inferenceservices")
+        if namespace is None:
+            return f"/{group.removesuffix('/namespaces')}/{kind}"
         path = f"/{group}/{quote(namespace, safe='')}/{kind}"
         return path if name is None else f"{path}/{quote(name, safe='')}"
 
@@ -280,15 +331,15 @@ def failure_of(found: Mapping[str, Any]) -> str | None:
 
 
 def _ask(
-    address: str, port: int, path: str, payload: Any, timeout: float, host: str | None = None
-) -> dict[str, Any]:
+    address: str, port: int, path: str, payload: Any, timeout: float, headers: Mapping[str, str] | None = None
+) -> Answer:
     connection = http.client.HTTPConnection(address, port, timeout=timeout)
-    headers = {"content-type": "application/json"}
-    if host is not None:
-        headers["host"] = host
+    sent = {"content-type": "application/json", **(headers or {})}
+    body = None if payload is None else json.dumps(payload)
     try:
-        connection.request("POST", path, json.dumps(payload), headers)
+        connection.request("GET" if body is None else "POST", path, body, sent)
         answer = connection.getresponse()
+        found = {name.lower(): value for name, value in answer.getheaders()}
         text = answer.read()
     except (OSError, http.client.HTTPException) as error:
         raise ServingError(f"nothing answers at {address}:{port}: {error}") from error
@@ -296,11 +347,7 @@ def _ask(
         connection.close()
     if answer.status >= 400:
         raise _refusal(answer.status, text)
-    try:
-        found: dict[str, Any] = json.loads(text)
-    except ValueError:
-        raise ServingError(f"{address}:{port} answered with no JSON", status=answer.status) from None
-    return found
+    return Answer(answer.status, found, text)
 
 
 def _refusal(status: int, body: bytes) -> ServingError:

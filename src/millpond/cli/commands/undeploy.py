@@ -1,0 +1,45 @@
+"""``millpond undeploy``: a deployment ends."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from millpond.cli import completion
+from millpond.cli.busy import busy
+from millpond.cli.session import Session, file_option, pass_session
+from millpond.cli.style import note, plural
+
+
+@click.command("undeploy")
+@click.argument("names", nargs=-1, required=True, metavar="NAME...", shell_complete=completion.deployments)
+@click.option("-y", "--yes", is_flag=True, help="Do not ask")
+@file_option
+@pass_session
+def command(session: Session, names: tuple[str, ...], yes: bool) -> None:
+    """Stop deployments and forget them, after a question; requests that have begun are finished.
+
+    The models stay in the registry, the logged predictions in the lake, and deployments/NAME.yaml stays.
+    """
+    from millpond.cli.serving import Serving
+    from millpond.model.errors import UsageError
+
+    serving = Serving(session)
+    every = [serving.find(name) for name in dict.fromkeys(names)]
+    if not yes:
+        said = ", ".join(found["metadata"]["name"] for found in every)
+        if not sys.stdin.isatty():
+            raise UsageError(
+                "undeploy asks before it stops what serves, and nobody is there to answer",
+                hint=f"`millpond undeploy {' '.join(names)} --yes` does not ask",
+            )
+        if not click.confirm(f"Stop {plural(len(every), 'deployment')}, {said}?", err=True):
+            note("nothing was stopped")
+            return
+    for found in every:
+        name = found["metadata"]["name"]
+        with busy(f"stopping {name}"):
+            serving.client.delete(name, found["metadata"]["namespace"])
+        kept = serving.files.path(name)
+        note(f"{name} is gone" + (f"; deployments/{kept.name} would bring it back" if kept.is_file() else ""))
