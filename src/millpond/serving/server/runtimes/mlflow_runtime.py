@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import logging
 import os
+import tempfile
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from platform import python_version
 from typing import Any
 
 from millpond.serving.server.errors import one_line
@@ -25,15 +28,21 @@ def load(folder: Path, name: str) -> Loaded:
     if not (folder / "MLmodel").is_file():
         raise LoadError(f"model {name}: {folder} is no MLflow model folder", hint="it has no file MLmodel")
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    import mlflow
+
+    if mlflow.__version__.startswith(("1.", "2.")):
+        # It makes a folder mlruns where it stands when nobody says where runs are: in the model's own files.
+        scratch = Path(tempfile.gettempdir(), f"millpond-mlruns-{os.getuid()}")
+        os.environ.setdefault("MLFLOW_TRACKING_URI", scratch.as_uri())
     import mlflow.pyfunc
 
     found = mlflow.pyfunc.load_model(str(folder))
     given = found.metadata.signature
     loader = found.loader_module or ""
-    framework, version = _framework(found.metadata, loader)
+    framework, its_version = _framework(loader)
     return Loaded(
         framework=framework,
-        framework_version=version,
+        framework_version=its_version,
         predict=getattr(found, "_predict_fn", None) or found.predict,
         inputs=given.inputs if given is not None else None,
         outputs=given.outputs if given is not None else None,
@@ -46,10 +55,8 @@ def load(folder: Path, name: str) -> Loaded:
     )
 
 
-def _framework(metadata: Any, loader: str) -> tuple[str, str]:
+def _framework(loader: str) -> tuple[str, str]:
     """The flavour beside pyfunc that the model has, with the version that is installed here."""
-    from importlib.metadata import PackageNotFoundError, version
-
     flavour = loader.removeprefix("mlflow.") if loader.startswith("mlflow.") else ""
     package = {"sklearn": "scikit-learn", "onnx": "onnxruntime", "pytorch": "torch"}.get(flavour, flavour)
     if flavour and not flavour.startswith("pyfunc"):
@@ -57,7 +64,7 @@ def _framework(metadata: Any, loader: str) -> tuple[str, str]:
             return flavour, version(package)
         except PackageNotFoundError:
             return flavour, ""
-    return "python", version("mlflow")
+    return "python", python_version()
 
 
 def _checks(metadata: Any) -> bool:
