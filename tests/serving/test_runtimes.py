@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
 import struct
 import subprocess
 from collections.abc import Callable, Iterator
@@ -14,6 +15,7 @@ from typing import Any
 import pytest
 
 import millpond.catalogue
+from millpond.serving import inferenceservice
 from millpond.targets.local.installs import InstallRequest, InstallStore
 from model_servers import ModelServer, service_environment
 
@@ -280,6 +282,23 @@ def test_an_explainer_answers_beside_the_model(serve: Serve, folder: Path) -> No
     assert server.predict(body).json == {"predictions": [16.0]}
     assert server.ask("/v1/models/m:explain").status == 405
     assert "/v1/models/m:explain" in server.ask("/openapi.json").json["paths"]
+
+
+def test_the_pages_own_example(serve: Serve, tmp_path: Path) -> None:
+    page = (Path(__file__).parents[2] / "docs/concepts/models.md").read_text()
+    blocks = dict(re.findall(r"^```(?:python|yaml) (\S+)\n(.*?)^```$", page, re.M | re.S))
+    folder = tmp_path / "model"
+    folder.mkdir()
+    (folder / "factor.txt").write_text("2")
+    for name in ("model.py", "around.py"):
+        (folder / name).write_text(blocks[name])
+    spec = inferenceservice.read(blocks["flights.yaml"], "flights.yaml").spec
+    assert spec.transformer is not None and spec.explainer is not None
+    around = ["--transformer", spec.transformer.target, "--explainer", spec.explainer.target]
+    server = serve("python", folder, *around)
+    body = {"flights": [{"distance": 10, "delay": None}, {"distance": 10, "delay": 5}]}
+    assert server.predict(body).json == {"minutes": [20.0, 30.0]}
+    assert server.ask("/v1/models/m:explain", body).json == {"of the delay": [0.0, 10.0]}
 
 
 @pytest.mark.parametrize(

@@ -24,6 +24,8 @@ from millpond.targets.local.installs.request import InstallError
 _UNSOLVED = re.compile(r"(?:^\s*cause: |╰─▶ )(.*?)(?:\n\s*\n|\nhint: |\Z)", re.DOTALL | re.MULTILINE)
 _LEFT_OUT = ("nvidia-nccl-cu12", "nvidia-nccl-cu13")
 """Libraries for several GPUs at once, hundreds of megabytes, which XGBoost names and predicts without."""
+_NEEDS_ALL = re.compile(r"^torch==", re.MULTILINE)
+"""What cannot even be imported without them."""
 
 
 async def resolve(
@@ -41,9 +43,25 @@ async def resolve(
         InstallError: the requirements cannot be had, in the resolver's own words.
     """
     prepare_root(root)
+    text = await _compiled(component, inputs, root, waiting, _LEFT_OUT)
+    if _NEEDS_ALL.search(text):
+        text = await _compiled(component, inputs, root, waiting, ())
+    problems = Requirements.parse(text, "its lock").problems
+    if problems:
+        raise InstallError(
+            f"{component}: not every requirement comes from a package index: {problems[0]}",
+            hint="name released packages only, no folder, repository or URL",
+            details=problems,
+        )
+    return text
+
+
+async def _compiled(
+    component: str, inputs: Sequence[Path], root: Path, waiting: Callable[[], None], without: Sequence[str]
+) -> str:
     with tempfile.TemporaryDirectory(prefix="millpond-resolve-") as folder:
         target, overrides = Path(folder, "requirements.lock"), Path(folder, "overrides.in")
-        open_file(overrides, "".join(f'{name}; sys_platform == "none"\n' for name in _LEFT_OUT).encode())
+        open_file(overrides, "".join(f'{name}; sys_platform == "none"\n' for name in without).encode())
         argv: list[str | Path] = [find_uv(), "pip", "compile", "--quiet", "--python", base_python()]
         argv += ["--generate-hashes", "--only-binary", ":all:", "--no-header", "--no-annotate"]
         argv += ["--no-emit-index-url", "--no-emit-find-links", "--override", overrides]
@@ -56,15 +74,7 @@ async def resolve(
             raise system_error(component, root, error) from error
         if finished.status:
             raise _unsolved(component, root, finished)
-        text = read_lock(component, target).decode()
-    problems = Requirements.parse(text, "its lock").problems
-    if problems:
-        raise InstallError(
-            f"{component}: not every requirement comes from a package index: {problems[0]}",
-            hint="name released packages only, no folder, repository or URL",
-            details=problems,
-        )
-    return text
+        return read_lock(component, target).decode()
 
 
 def _unsolved(component: str, root: Path, finished: Finished) -> InstallError:
