@@ -119,6 +119,26 @@ def test_the_frameworks_own_answers(
     assert server.ask("/v2/models/m").json["platform"] == model_format
 
 
+def test_keras_compiles_for_few_numbers_of_rows(
+    serve: Serve, python_for: Callable[[str], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """JAX alone compiles for each number of rows, which takes as long as hundreds of requests."""
+    folder = tmp_path / "model"
+    [row, *_] = made(python_for("keras"), "keras", folder)["rows"]
+    monkeypatch.setenv("JAX_LOG_COMPILES", "1")
+    server = serve("keras", folder, "--batch", "off")
+
+    def compiled_for(rows: int) -> int:
+        before = server.log.read_text().count("XLA compilation")
+        answer = server.infer({**tensor([row] * rows), "shape": [rows, 4]})
+        assert len(answer.json["outputs"][0]["data"]) == 2 * rows
+        return server.log.read_text().count("XLA compilation") - before
+
+    assert compiled_for(64) > 0
+    assert [compiled_for(rows) for rows in (33, 40, 63)] == [0, 0, 0]
+    assert compiled_for(1) == 0, "that was done before the first request"
+
+
 @pytest.mark.parametrize(
     ("kind", "model_format"), [("pickled", "sklearn"), ("xgboost_named", "xgboost"), ("lightgbm", "lightgbm")]
 )

@@ -134,7 +134,7 @@ def _actual(folder: Path, model_format: str) -> str:
         raise MillpondError(
             f"unknown model format {model_format}", hint=did_you_mean(model_format, _PACKAGES)
         )
-    if model_format == "pytorch" and any(folder.glob("*.onnx")) and not any(folder.glob("*.pt")):
+    if model_format == "pytorch" and any(folder.glob("*.onnx")) and not any(folder.glob("*.pt*")):
         return "onnx"
     return model_format
 

@@ -1,4 +1,4 @@
-"""PyTorch's models: TorchScript, as ``torch.jit.save`` writes it, or a graph that was exported to ONNX.
+"""PyTorch's models: TorchScript (``torch.jit.save``), an exported program (``torch.export.save``), or ONNX.
 
 A pickled ``nn.Module`` is not read: it is only the weights' names without the code of its class. Such a
 model goes as the format ``python``, with a class that builds it.
@@ -16,7 +16,7 @@ from millpond.serving.server.runtimes.files import find
 from millpond.serving.server.runtimes.loaded import Loaded
 from millpond.serving.server.runtimes.threads import threads
 
-ENDINGS = (".pt", ".onnx", ".pth")
+ENDINGS = (".pt", ".pt2", ".onnx", ".pth")
 
 
 def load(folder: Path, name: str) -> Loaded:
@@ -33,7 +33,10 @@ def load(folder: Path, name: str) -> Loaded:
     import torch
 
     torch.set_num_threads(threads())
-    module = torch.jit.load(str(path), map_location="cpu").eval()
+    if path.suffix == ".pt2":
+        module = torch.export.load(path).module()  # exported for evaluation, and nothing else
+    else:
+        module = torch.jit.load(str(path), map_location="cpu").eval()
     floating = next((each.dtype for each in module.parameters() if each.is_floating_point()), torch.float32)
 
     def tensor(value: Any) -> Any:
