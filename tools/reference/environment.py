@@ -52,6 +52,7 @@ TESTS = {
     "MILLPOND_SCIENCE_PYTHON": "An interpreter with the science environment, instead of installing it",
     "MILLPOND_TEST_PROJECT": "The folder of a starter platform that is up, instead of bringing one up",
     "MILLPOND_INFERENCE": "A model server to test: `http://HOST:PORT[#HOST-HEADER]/NAME`",
+    "MILLPOND_INFERENCE_GRPC": "Its gRPC address, `HOST:PORT`, where it has one",
     "MILLPOND_SCREENSHOTS": "Where the browser tests keep pictures",
 }
 
