@@ -60,6 +60,13 @@ def test_a_graph_calls_deployments_through_the_gateway(
         "iris": {"predictions": [0]},
         "again": {"predictions": [0]},
     }
+    seldon = ask(
+        gateway.port,
+        "/api/v1.0/predictions",
+        {"data": {"ndarray": IRIS["instances"]}},
+        headers={"host": f"iris.localhost:{gateway.port}"},
+    )
+    assert seldon.json["data"]["ndarray"] == [0]
     with pytest.raises(ServingError, match="both is the name of a graph"):
         client.apply(v1("both", models / "iris"))
     with pytest.raises(ServingError, match="iris is the name of a deployment"):

@@ -40,7 +40,7 @@ def weights(route: dict[str, Any]) -> dict[str, int]:
 
 
 def test_one_revision_has_everything_at_both_hosts() -> None:
-    own, shared = planned(record(revision(1, 2001, 2002)))
+    own, shared = planned(record(revision(1, 2001, 2002)), router=None)
     assert (own["host"], shared["host"]) == ("iris", "serving")
     assert weights(own) == weights(shared) == {"127.0.0.1:2001 127.0.0.1:2002": 100}
     assert "/v1/models/iris:predict" in shared["paths"] and "/v2/models/iris" in shared["paths"]
@@ -85,6 +85,12 @@ def test_requests_wait_at_the_router_while_no_process_answers() -> None:
     assert planned(found, "serving-iris-00001", router=None) == []
     found.revisions[0].replicas = []
     assert weights(planned(found)[0]) == {"127.0.0.1:9000": 100}
+
+
+def test_clients_of_seldon_are_led_to_the_router() -> None:
+    found = planned(record(revision(1, 2001)))
+    led = {route["paths"][0]: route["upstreams"][0]["addresses"] for route in found[2:]}
+    assert led == {"/api": ["127.0.0.1:9000"], "/seldon/default/iris": ["127.0.0.1:9000"]}
 
 
 def test_a_replica_that_is_down_is_left_out() -> None:

@@ -18,7 +18,7 @@ from millpond.model.errors import MillpondError
 from millpond.serving.controller.routes import Routes
 from millpond.serving.controller.status import now
 from millpond.serving.controller.store import write
-from millpond.serving.controller.traffic import HOST
+from millpond.serving.controller.traffic import HOST, seldon_routes
 from millpond.serving.inferencegraph import InferenceGraph, from_document
 
 log = logging.getLogger(__name__)
@@ -121,8 +121,11 @@ class Graphs:
             "sign_in": False,
             "upstreams": [{"addresses": [f"{HOST}:{self._router}"]}],
         }
+        routes = [route]
+        if self._router is not None:
+            routes.append(seldon_routes(kept["name"], kept["namespace"], self._router)[1])
         try:
-            kept["url"] = await self._routes.put(_owner(kept["name"]), [route])
+            kept["url"] = await self._routes.put(_owner(kept["name"]), routes)
             kept["failure"] = None
         except MillpondError as error:
             log.warning("graph %s: %s", kept["name"], error.message)

@@ -83,10 +83,19 @@ def routes(record: Record, found: list[Share], router: int | None) -> list[dict[
     for when, share in _chosen(record, found):
         to = {"upstreams": [_upstream(share, share.ports)], "when": when}
         wanted += [{**own, **to}, {**shared, **to}]
+    if router is not None:
+        wanted += seldon_routes(name, record.namespace, router, **limits)
     grpc = [share for share in found if share.grpc_ports]
     if grpc:
         wanted.append({**own, "paths": [GRPC_PATH], **_grpc(record, grpc)})
     return wanted
+
+
+def seldon_routes(name: str, namespace: str, router: int, **limits: float) -> list[dict[str, Any]]:
+    """Where clients of Seldon find what has a name: the router speaks their protocol."""
+    to: dict[str, Any] = {"upstreams": [{"addresses": [f"{HOST}:{router}"]}], "sign_in": False, **limits}
+    shared = {"host": SHARED_HOST, "paths": [f"/seldon/{namespace}/{name}"], **to}
+    return [{"host": name, "paths": ["/api"], **to}, shared]
 
 
 def _patience(record: Record) -> float:
