@@ -61,7 +61,9 @@ def test_every_port_listens_on_the_loopback_address(starter: Starter) -> None:
         "mlflow",
         "dask/scheduler",
         "gateway/envoy",
-        "serving",
+        "serving/controller",
+        "serving/router",
+        "serving/monitor",
     }
     heard = [(service, listening(pid)) for pid, service in found.items()]
     assert {service for service, addresses in heard if addresses - LOOPBACK} == set()

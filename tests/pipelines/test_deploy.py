@@ -102,6 +102,15 @@ def test_a_model_is_deployed_each_time_and_told_where(project: Project, controll
     assert len(controller.applied) == 2
 
 
+def test_a_step_can_ask_for_a_canary(project: Project, controller: Controller) -> None:
+    keys = "        canary: 10\n        annotations: {serving.millpond.dev/sticky: cookie}\n"
+    project.write(FLOW.replace("        protocol: v1\n", keys), STEPS)
+    project.run()
+    (applied,) = controller.applied
+    assert applied["spec"]["predictor"]["canaryTrafficPercent"] == 10
+    assert applied["metadata"]["annotations"]["serving.millpond.dev/sticky"] == "cookie"
+
+
 def test_a_model_that_does_not_load_fails_the_step(project: Project, controller: Controller) -> None:
     controller.model = {
         "transitionStatus": "BlockedByFailedLoad",

@@ -25,7 +25,17 @@ class DeployKeys(Keys):
     model: str | None = Field(
         default=None, description="A model's URI, such as `models:/flights@champion`, in place of an input"
     )
-    protocol: Literal["v1", "v2"] = Field(default="v2", description="The protocol that clients speak")
+    format: str = Field(default="mlflow", description="The model's format, as KServe names it")
+    protocol: Literal["v1", "v2", "grpc-v2"] = Field(
+        default="v2", description="The protocol that clients speak"
+    )
+    canary: Annotated[int, Field(ge=0, lt=100)] | None = Field(
+        default=None, description="Percent of the traffic for the new revision; without it, all"
+    )
+    annotations: dict[str, str] = Field(
+        default_factory=dict,
+        description="Such as `serving.millpond.dev/rollout`, see the concepts of serving",
+    )
     namespace: str = Field(default="default", description="The namespace of the InferenceService")
     ready_within: Duration = Field(default=180.0, description="How long it may take to be ready")
 
@@ -85,15 +95,16 @@ def inference_service(keys: DeployKeys, model: ModelReference, run: str) -> dict
         "metadata": {
             "name": keys.name,
             "namespace": keys.namespace,
-            "annotations": {"millpond.dev/run": run, "millpond.dev/model": model.uri},
+            "annotations": {**keys.annotations, "millpond.dev/run": run, "millpond.dev/model": model.uri},
         },
         "spec": {
             "predictor": {
+                **({} if keys.canary is None else {"canaryTrafficPercent": keys.canary}),
                 "model": {
-                    "modelFormat": {"name": "mlflow"},
+                    "modelFormat": {"name": keys.format},
                     "protocolVersion": keys.protocol,
                     "storageUri": model.uri,
-                }
+                },
             }
         },
     }
