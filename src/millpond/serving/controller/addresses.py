@@ -26,11 +26,13 @@ class Addresses:
 
     def __call__(self, name: str) -> str | None:
         """The full URL of its predictions; None when there is no such deployment, or nothing of it runs."""
-        service = self._deployments.names().get(name)
-        if service is None:
+        document = self._deployments.document(name)
+        if document is None:
             return None
-        model = service.spec.predictor.model
-        protocol = model.protocolVersion or ("v2" if model.modelFormat.name == "mlflow" else "v1")
+        model = document["spec"]["predictor"]["model"]
+        protocol = model.get("protocolVersion") or (
+            "v2" if model["modelFormat"]["name"] == "mlflow" else "v1"
+        )
         path = f"/v1/models/{name}:predict" if protocol == "v1" else f"/v2/models/{name}/infer"
         if self._gateway:
             return f"http://{name}.localhost:{urlsplit(self._gateway).port or 80}{path}"

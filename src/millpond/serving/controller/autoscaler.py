@@ -1,4 +1,4 @@
-"""Adds and takes away processes of a deployment's active revision, as its requests ask for."""
+"""Adds and takes away processes of a deployment's revisions, as their requests ask for."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import urllib.request
 from millpond.serving.controller.processes import HOST
 from millpond.serving.controller.scaling import TARGET, Bounds, Demand, Gauge
 from millpond.serving.controller.site import Site
-from millpond.serving.controller.store import Record
+from millpond.serving.controller.store import Record, Revision
 from millpond.serving.inferenceservice import InferenceService
 
 log = logging.getLogger(__name__)
@@ -22,46 +22,47 @@ class Autoscaler:
 
     def __init__(self, site: Site) -> None:
         self._site = site
-        self._demands: dict[str, tuple[str, Demand]] = {}
+        self._demands: dict[str, dict[str, Demand]] = {}
         self._opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
     async def look_at(self, record: Record, ready: set[str]) -> bool:
-        """Set how many processes the active revision should have; whether that has changed.
+        """Set how many processes each live revision should have; whether that has changed.
 
-        Without a place where requests wait, the last process stays.
+        Without a place where requests wait, and while two revisions are compared, the last process stays.
         """
-        revision = record.revision(record.active)
-        if revision is None or record.observed < record.generation:
+        if record.active is None or record.observed < record.generation:
             return False
-        bounds = bounds_of(record, sleeps=self._site.router is not None)
+        bounds = bounds_of(record, sleeps=self._site.router is not None and record.candidate is None)
+        demands = self._demands.setdefault(record.name, {})
+        live = record.live
+        for name in set(demands) - {revision.name for revision in live}:
+            del demands[name]
+        changed = False
+        for revision in live:
+            wanted = await self._wanted(revision, bounds, demands, ready)
+            if wanted != revision.wanted:
+                log.info("revision %s: %d processes, were %d", revision.name, wanted, revision.wanted)
+                revision.wanted = wanted
+                changed = True
+        if changed:
+            self._site.store.save(record)
+        return changed
+
+    async def _wanted(
+        self, revision: Revision, bounds: Bounds, demands: dict[str, Demand], ready: set[str]
+    ) -> int:
         if not bounds.moves:
-            wanted = max(bounds.least, 1) if record.candidate else bounds.least
-        elif revision.wanted == 0:
-            return False  # asleep: the next request wakes it
-        elif not ready.intersection(revision.services):
-            self.forget(record.name)  # on its way up: its window has not begun
-            return False
-        else:
-            now = time.monotonic()
-            name, demand = self._demands.get(record.name, ("", Demand(now)))
-            if name != revision.name:
-                demand = Demand(now)
-            self._demands[record.name] = (revision.name, demand)
-            gauges = await self._gauges(
-                {revision.service(r): r.port for r in revision.replicas if revision.service(r) in ready}
-            )
-            demand.note(now, gauges)
-            wanted = demand.wanted(now, bounds, revision.wanted)
-            if record.candidate:
-                wanted = max(wanted, 1)
-        if wanted == revision.wanted:
-            return False
-        log.info("deployment %s: %d processes, were %d", record.name, wanted, revision.wanted)
-        revision.wanted = wanted
-        if wanted == 0:
-            self.forget(record.name)
-        self._site.store.save(record)
-        return True
+            return bounds.least
+        if revision.wanted == 0:
+            return bounds.least  # asleep, unless it may not be: the next request wakes it
+        up = {revision.service(r): r.port for r in revision.replicas if revision.service(r) in ready}
+        if not up:
+            demands.pop(revision.name, None)  # on its way up: its window has not begun
+            return revision.wanted
+        now = time.monotonic()
+        demand = demands.setdefault(revision.name, Demand(now))
+        demand.note(now, await self._gauges(up))
+        return demand.wanted(now, bounds, revision.wanted)
 
     def forget(self, name: str) -> None:
         """Begin to measure anew."""

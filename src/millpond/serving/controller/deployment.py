@@ -150,6 +150,7 @@ class Deployment:
                 if record.observed < record.generation:
                     self._newer.clear()
                     await self._replace(record.generation)
+                    self._kicked.set()  # what it changed may ask for more, or fewer, processes
                 await self._end_others()
                 async with self._settled:
                     self._settled.notify_all()
@@ -291,13 +292,19 @@ class Deployment:
             return
         was_live = revision in record.live
         revision.wanted = max(revision.wanted, service.spec.predictor.replicas[0], 0 if was_live else 1)
+        rolled_out = record.revision(record.active)
+        if not splits and rolled_out is not None:
+            # It takes over what that many processes did.
+            revision.wanted = max(revision.wanted, rolled_out.wanted)
         self._site.store.save(record)
         try:
-            if not was_live and not await self._ran(revision):
-                await self._drop(revision)
+            if not (was_live and self._complete(revision)) and not await self._ran(revision):
+                if not was_live:
+                    await self._drop(revision)
                 return
         except MillpondError as error:
-            await self._drop(revision)
+            if not was_live:
+                await self._drop(revision)
             self._failed(generation, "ModelLoadFailed", _reason(error), revision.name)
             return
         revision.ready = revision.ready or now()
@@ -316,6 +323,10 @@ class Deployment:
             record.rollout = None
         self._done(generation)
         log.info("deployment %s: %s serves %s", record.name, revision.name, revision.uri)
+
+    def _complete(self, revision: Revision) -> bool:
+        """Whether as many of its processes answer as are wanted."""
+        return len(self.ready.intersection(revision.services)) >= revision.wanted
 
     def _take(self, revision: Revision, percent: int | None, service: InferenceService) -> None:
         """Give the revision its place: alone, or beside the one that is rolled out."""
@@ -402,11 +413,15 @@ class Deployment:
     def _done(self, generation: int) -> None:
         record = self.record
         record.failure = None
-        record.observed = generation
-        record.reuse = None
+        self._observe(generation)
         set_conditions(record, LatestDeploymentReady=(True, "", ""))
         self._site.store.save(record)
         self._site.observer.tell(record)
+
+    def _observe(self, generation: int) -> None:
+        self.record.observed = generation
+        if generation == self.record.generation:  # else it is already a newer document's
+            self.record.reuse = None
 
     def _failed(self, generation: int, reason: str, message: str, revision: str | None = None) -> None:
         record = self.record
@@ -414,8 +429,7 @@ class Deployment:
         record.failure = {"reason": reason, "message": message, "time": now()}
         if revision is not None:
             record.failure["modelRevisionName"] = revision
-        record.observed = generation
-        record.reuse = None
+        self._observe(generation)
         set_conditions(record, LatestDeploymentReady=(False, reason, message))
         if record.active is None:
             set_conditions(record, PredictorReady=(False, reason, message))

@@ -59,7 +59,10 @@ class Deployments:
                 set_conditions(record, PredictorReady=unknown, IngressReady=unknown)
             self._all[name] = Deployment(record, self._site, self._states)
         for deployment in self._all.values():
-            self._site.observer.tell(deployment.record)
+            try:
+                self._site.observer.tell(deployment.record)
+            except Exception:  # a document of another version must not keep the others from coming back
+                log.exception("deployment %s", deployment.record.name)
             deployment.kick()
         self._tasks = [asyncio.create_task(task) for task in (self._follow(), self._watch())]
 
@@ -109,11 +112,14 @@ class Deployments:
         found = [self._all[name] for name in sorted(self._all)]
         return [self._shown(item) for item in found if namespace in (None, item.record.namespace)]
 
-    def names(self) -> dict[str, InferenceService]:
-        """Every deployment's document by its name."""
-        return {
-            name: InferenceService.model_validate(found.record.document) for name, found in self._all.items()
-        }
+    def names(self) -> set[str]:
+        """The names that deployments have."""
+        return set(self._all)
+
+    def document(self, name: str) -> dict[str, Any] | None:
+        """What was last asked for by that name."""
+        found = self._all.get(name)
+        return None if found is None else found.record.document
 
     def address(self, name: str) -> str | None:
         """Where the first process of a deployment listens; None when there is none."""
@@ -197,8 +203,11 @@ class Deployments:
                     continue
                 if scaled or moved:
                     deployment.kick()
-            await self.changed()
-            self._collect()
+            try:
+                await self.changed()
+                self._collect()
+            except Exception:
+                log.exception("looking after what stands beside the deployments")
 
     def _found(self, namespace: str, name: str) -> Deployment:
         deployment = self._all.get(name)
