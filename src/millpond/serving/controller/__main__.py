@@ -75,6 +75,7 @@ def main(argv: list[str] | None = None) -> int:
         application(deployments, graphs, token),
         host=HOST,
         port=options.port,
+        loop="asyncio",  # installers are started with a umask, which uvloop cannot
         log_config=None,
         log_level="warning",
         access_log=False,
