@@ -124,11 +124,11 @@ def test_annotations_say_what_kserve_has_no_field_for() -> None:
 
 def test_a_transformer_is_a_callable() -> None:
     text = DOCUMENT.replace(
-        "spec:\n", "spec:\n  transformer: {containers: [{args: ['shape.py:Shape']}]}\n", 1
+        "spec:\n", "spec:\n  transformer: {containers: [{name: kserve-container, args: ['shape.py:Shape']}]}\n", 1
     )
     transformer = read(text, "flights.yaml").spec.transformer
     assert transformer is not None and transformer.target == "shape.py:Shape"
     with pytest.raises(DocumentError, match="args holds one callable"):
         read(text.replace("shape.py:Shape", "--shape"), "flights.yaml")
     with pytest.raises(DocumentError, match="image is not supported"):
-        read(text.replace("{args:", "{image: a, args:"), "flights.yaml")
+        read(text.replace("{name:", "{image: a, name:"), "flights.yaml")

@@ -264,7 +264,7 @@ class Predictor(_Part):
 class Container(_Part):
     """Python before or beside the model: its one argument is ``file.py:Name`` in the model's folder."""
 
-    name: str = "kserve-container"
+    name: str
     args: Annotated[tuple[str, ...], Field(strict=False)]
     env: tuple[EnvVar, ...] = Field(default=(), strict=False)
 
