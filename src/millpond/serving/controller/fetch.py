@@ -165,8 +165,12 @@ def _download(resolved: Resolved, store: Path, tell: Tell) -> str:
 
 def _watch(folder: Path, done: threading.Event, tell: Tell) -> None:
     """Tell how much came so far: from the disk, as each of the ways here counts differently or not at all."""
+    before = (0, 0)
     while not done.wait(_EVERY_SECONDS):
-        tell(*size_of(folder))
+        found = size_of(folder)
+        if found != before:
+            tell(*found)
+        before = found
 
 
 def digest_of(folder: Path) -> str:

@@ -53,7 +53,7 @@ def _from_disk(uri: str, target: Path) -> Path:
 
 def _from_lake(uri: str, target: Path) -> Path:
     bucket, _, key = uri.removeprefix("s3://").partition("/")
-    key = unquote(key).strip("/")
+    key = key.strip("/")
     if not bucket or ".." in key.split("/"):
         raise MillpondError(f"{uri} is not a path of the lake", hint="write s3://bucket/path")
     store = _store()
@@ -93,6 +93,11 @@ def _keys(store: Store, bucket: str, prefix: str, uri: str) -> list[str]:
         raise
     except Exception as error:  # botocore's, which is not imported for a lake that is a folder
         code = getattr(error, "response", {}).get("Error", {}).get("Code", "")
+        if type(error).__name__ in ("EndpointConnectionError", "ConnectTimeoutError", "ReadTimeoutError"):
+            raise MillpondError(
+                f"the object store does not answer, so {uri} cannot be fetched",
+                hint="is it up, and is AWS_ENDPOINT_URL its address?",
+            ) from error
         if code == "NoSuchBucket":
             raise MillpondError(f"there is no bucket {bucket} for {uri}") from error
         if code in ("AccessDenied", "InvalidAccessKeyId", "SignatureDoesNotMatch", "403"):
