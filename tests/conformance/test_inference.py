@@ -310,11 +310,9 @@ def test_grpc_tells_the_same_as_rest(endpoint: Endpoint) -> None:
         ]
 
 
-@pytest.mark.parametrize("raw", [False, True], ids=["typed", "raw"])
-@pytest.mark.parametrize("datatype", ["BYTES", "FP32"])
+# Raw contents are what their datatype says; typed ones may be mistyped, as the mistyped strings of a known client are.
+@pytest.mark.parametrize(("datatype", "raw"), [("BYTES", False), ("FP32", False), ("BYTES", True)])
 def test_grpc_predicts_the_same_as_rest(endpoint: Endpoint, datatype: str, raw: bool) -> None:
-    if raw and datatype != "BYTES":
-        pytest.skip("raw contents are what their datatype says")
     texts = {item["name"]: item["data"][0].encode() for item in json.loads(SEED)["inputs"]}
     fields: dict[str, Any] = {"inputs": []}
     for name, text in texts.items():
