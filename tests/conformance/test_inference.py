@@ -310,7 +310,7 @@ def test_grpc_tells_the_same_as_rest(endpoint: Endpoint) -> None:
         ]
 
 
-# Raw contents are what their datatype says; typed ones may be mistyped, as the mistyped strings of a known client are.
+# Raw contents are what their datatype says; typed ones are taken under another one too.
 @pytest.mark.parametrize(("datatype", "raw"), [("BYTES", False), ("FP32", False), ("BYTES", True)])
 def test_grpc_predicts_the_same_as_rest(endpoint: Endpoint, datatype: str, raw: bool) -> None:
     texts = {item["name"]: item["data"][0].encode() for item in json.loads(SEED)["inputs"]}

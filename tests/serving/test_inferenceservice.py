@@ -123,9 +123,8 @@ def test_annotations_say_what_kserve_has_no_field_for() -> None:
 
 
 def test_a_transformer_is_a_callable() -> None:
-    text = DOCUMENT.replace(
-        "spec:\n", "spec:\n  transformer: {containers: [{name: kserve-container, args: ['shape.py:Shape']}]}\n", 1
-    )
+    before = "  transformer: {containers: [{name: kserve-container, args: ['shape.py:Shape']}]}\n"
+    text = DOCUMENT.replace("spec:\n", f"spec:\n{before}", 1)
     transformer = read(text, "flights.yaml").spec.transformer
     assert transformer is not None and transformer.target == "shape.py:Shape"
     with pytest.raises(DocumentError, match="args holds one callable"):
