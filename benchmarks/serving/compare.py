@@ -1,218 +1,159 @@
-"""Millpond's model server beside ``mlflow models serve``: the same iris model, a process each, wrk in front.
+"""Millpond's model server beside its peers and the limit: the same models, one worker each, wrk in front.
 
-Usage, in the science environment, with wrk on PATH and ``src`` on PYTHONPATH:
+    python benchmarks/serving/compare.py [--models iris flights onnx] [--peers mlserver kserve ...]
+        [--connections 1 16 64] [--seconds 10] [--json FILE]
 
-    python benchmarks/serving/compare.py [--seconds 5] [--concurrency 1 16]
-
-Prints one table: requests per second, p50 and p99, resident memory, seconds from start to ready, and the
-ratios. The client shares the machine with the servers, so only the ratios travel.
+Needs wrk and uv; run it with Millpond's own interpreter (``.venv/bin/python``). Every peer gets an
+environment of its own from ``peers/NAME.txt``, kept in ``--environments`` for the next time. Servers run one
+after the other, so that each has the machine to itself; the client shares it, so only ratios travel.
+A peer that cannot be installed, started or trusted is named with the reason.
 """
 
 from __future__ import annotations
 
 import argparse
+import asyncio
 import json
 import os
-import re
-import signal
+import platform
 import subprocess
 import sys
 import tempfile
 import time
-import urllib.error
-import urllib.request
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-HOST = "127.0.0.1"
-ROW = [5.1, 3.5, 1.4, 0.2]
+import report
+import wrk
+from processes import PeerError, bare_memory, check, memory, processor, running
+from servers import HERE, HOST, PEERS, SERVERS, SOURCE, Place, Server
 
+from millpond.targets.local.installs import InstallRequest, InstallStore
+from millpond.targets.local.installs.python import find_uv
 
-@dataclass
-class Server:
-    """A way to serve the model."""
-
-    name: str
-    command: list[str]
-    port: int
-    ready: str
-    path: str
-    body: dict[str, object]
+LOCK = SOURCE / "millpond/catalogue/environments/science/requirements.lock"
+AS_OF = "2026-11-15"
+FIRST_PORT = 22410
 
 
-@dataclass
-class Result:
-    """What was measured of one server."""
-
-    ready: float
-    memory: float
-    runs: dict[int, tuple[float, float, float]]
+def science() -> Path:
+    """The interpreter of the environment that Millpond's model servers run in."""
+    request = InstallRequest("science", LOCK.parent, {"pip": LOCK.name})
+    return asyncio.run(InstallStore().ensure(request)).paths["pip"] / "bin/python"
 
 
-def make_model(folder: Path) -> list[str]:
-    """The iris classifier as an MLflow model; returns its columns."""
-    import mlflow
-    from mlflow.models import infer_signature
-    from sklearn.datasets import load_iris
-    from sklearn.linear_model import LogisticRegression
+def environment(name: str, root: Path) -> Path:
+    """The interpreter of a peer's environment, made on first use.
 
-    warnings.simplefilter("ignore")
-    features, target = load_iris(return_X_y=True, as_frame=True)
-    model = LogisticRegression(max_iter=500).fit(features, target)
-    mlflow.sklearn.save_model(
-        model,
-        str(folder),
-        signature=infer_signature(features, model.predict(features)),
-        input_example=features.head(2),
-        skops_trusted_types=["sklearn.linear_model._logistic.LogisticRegression"],
-    )
-    return list(features.columns)
-
-
-def servers(folder: Path, columns: list[str]) -> list[Server]:
-    """Those that are compared; the first is what the others are measured against."""
-    python = sys.executable
-    tensors = [
-        {"name": name, "shape": [1], "datatype": "FP64", "data": [value]}
-        for name, value in zip(columns, ROW, strict=True)
-    ]
-    own = [python, "-m", "millpond.serving.server", "--model-dir", str(folder), "--name", "iris", "--port"]
-    peer = [
-        python,
-        "-m",
-        "mlflow",
-        "models",
-        "serve",
-        "-m",
-        str(folder),
-        "--env-manager",
-        "local",
-        "-h",
-        HOST,
-    ]
-    table = {"dataframe_split": {"columns": columns, "data": [ROW]}}
-    ready = "/v2/health/ready"
-    return [
-        Server("mlflow models serve", [*peer, "-p", "22410"], 22410, "/ping", "/invocations", table),
-        Server("millpond, V2", [*own, "22411"], 22411, ready, "/v2/models/iris/infer", {"inputs": tensors}),
-        Server(
-            "millpond, V1", [*own, "22412"], 22412, ready, "/v1/models/iris:predict", {"instances": [ROW]}
-        ),
-    ]
-
-
-@contextmanager
-def running(server: Server, log: Path) -> Iterator[tuple[subprocess.Popen[bytes], float]]:
-    """The server, ready, and the seconds it took."""
-    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
-    environment = {**os.environ, "PATH": path, "MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "1"}
-    environment.pop("PYTHONDONTWRITEBYTECODE", None)
-    began = time.perf_counter()
-    with log.open("wb") as file:
-        process = subprocess.Popen(
-            server.command, stdout=file, stderr=file, env=environment, start_new_session=True
-        )
-    try:
-        while not _answers(server):
-            if process.poll() is not None or time.perf_counter() - began > 120:
-                raise SystemExit(f"{server.name} does not start:\n{log.read_text()}")
-            time.sleep(0.02)
-        yield process, time.perf_counter() - began
-    finally:
-        os.killpg(process.pid, signal.SIGTERM)
+    Raises:
+        PeerError: it cannot be installed.
+    """
+    if name == "science":
+        return science()
+    requirements = PEERS / f"{name}.txt"
+    folder = root / name
+    python = folder / "bin/python"
+    done = folder / "complete"
+    if done.exists() and done.read_text() == requirements.read_text():
+        return python
+    uv = find_uv()
+    print(f"installing {name}", file=sys.stderr)
+    for command in (
+        [uv, "venv", "--quiet", "--clear", "--python", sys.executable, str(folder)],
+        [
+            *(uv, "pip", "install", "--quiet", "--python", str(python), "--exclude-newer", AS_OF),
+            *("-r", str(requirements)),
+        ],
+    ):
         try:
-            process.wait(10)
-        except subprocess.TimeoutExpired:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
+            subprocess.run(command, check=True, capture_output=True, text=True)
+        except subprocess.CalledProcessError as error:
+            raise PeerError(f"it cannot be installed: {error.stderr.strip()[-300:]}") from error
+    done.write_text(requirements.read_text())
+    return python
 
 
-def _answers(server: Server) -> bool:
-    try:
-        with urllib.request.urlopen(f"http://{HOST}:{server.port}{server.ready}", timeout=2):
-            return True
-    except (urllib.error.URLError, OSError):
-        return False
-
-
-def check(server: Server) -> None:
-    """The prediction has to be right before its speed means anything."""
-    request = urllib.request.Request(
-        f"http://{HOST}:{server.port}{server.path}",
-        json.dumps(server.body).encode(),
-        {"content-type": "application/json"},
-    )
-    with urllib.request.urlopen(request, timeout=10) as answer:
-        found = json.load(answer)
-    value = found["outputs"][0]["data"] if "outputs" in found else found["predictions"]
-    assert value == [0], found
-
-
-def load(server: Server, concurrency: int, seconds: float, script: Path) -> tuple[float, float, float]:
-    """Requests per second, and the latencies p50 and p99 in milliseconds."""
-    script.write_text(
-        'wrk.method = "POST"\nwrk.headers["content-type"] = "application/json"\n'
-        f"wrk.body = {json.dumps(json.dumps(server.body))}\n"
-    )
-    url = f"http://{HOST}:{server.port}{server.path}"
-    command = ["wrk", "-t1", f"-c{concurrency}", f"-d{seconds:g}s", "--latency", "-s", str(script), url]
-    text = subprocess.run(command, capture_output=True, check=True, text=True).stdout
-    if "Non-2xx" in text:
-        raise SystemExit(f"{server.name} refused requests:\n{text}")
-    rate = float(re.search(r"Requests/sec:\s+([\d.]+)", text)[1])  # type: ignore[index]
-    return rate, _milliseconds(text, "50%"), _milliseconds(text, "99%")
-
-
-def _milliseconds(text: str, row: str) -> float:
-    value, unit = re.search(rf"{row}\s+([\d.]+)(us|ms|s)", text).groups()  # type: ignore[union-attr]
-    return float(value) * {"us": 0.001, "ms": 1.0, "s": 1000.0}[unit]
-
-
-def memory(process: subprocess.Popen[bytes]) -> float:
-    """Resident MB of the process and all that it started."""
-    import psutil
-
-    root = psutil.Process(process.pid)
-    return sum(item.memory_info().rss for item in (root, *root.children(recursive=True))) / 1e6
+def measure(server: Server, place: Place, connections: list[int], seconds: float) -> dict[str, Any]:
+    """Start, check, warm up, and ask; see `PeerError`."""
+    url = f"http://{HOST}:{place.port}{server.path}"
+    body = server.body(place)
+    with running(server, place) as (pid, ready):
+        check(server, place)
+        wrk.load(url, body, 16, min(2.0, seconds), place.scratch)
+        runs = {}
+        for count in connections:
+            before = processor(pid)
+            run = wrk.load(url, body, count, seconds, place.scratch)
+            after = processor(pid)
+            used = None if before is None or after is None else (after - before) / max(1, run.requests) * 1e6
+            runs[str(count)] = {**vars(run), "cpu_us": used}
+        check(server, place)
+        return {"ready": ready, "mb": memory(pid), "peer": server.peer, "runs": runs}
 
 
 def main() -> None:
     """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--seconds", type=float, default=5)
-    parser.add_argument("--concurrency", type=int, nargs="+", default=[1, 16])
+    peers = [server.name for server in SERVERS if server.peer]
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--models", nargs="+", default=["iris", "flights", "onnx"])
+    parser.add_argument("--peers", nargs="*", default=peers, help=f"of {', '.join(peers)}")
+    parser.add_argument("--connections", type=int, nargs="+", default=[1, 16, 64])
+    parser.add_argument("--seconds", type=float, default=10)
+    parser.add_argument("--json", type=Path, help="write the figures to this file")
+    cache = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "millpond-benchmarks"
+    parser.add_argument("--environments", type=Path, default=cache)
     options = parser.parse_args()
-    results: dict[str, Result] = {}
-    with tempfile.TemporaryDirectory() as folder:
-        root = Path(folder)
-        columns = make_model(root / "iris")
-        for server in servers(root / "iris", columns):
-            with running(server, root / "log") as (process, ready):
-                check(server)
-                load(server, options.concurrency[-1], 1, root / "warm.lua")
-                runs = {
-                    count: load(server, count, options.seconds, root / "run.lua")
-                    for count in options.concurrency
-                }
-                results[server.name] = Result(ready, memory(process), runs)
-    _print(results, options.concurrency)
+    if not wrk.available():
+        raise SystemExit(wrk.HINT)
+    unknown = set(options.peers) - set(peers)
+    if unknown:
+        raise SystemExit(f"unknown peers: {', '.join(sorted(unknown))}; there are {', '.join(peers)}")
+    models = options.environments / "models"
+    make_models(models, options)
+    figures: dict[str, Any] = {
+        "machine": {"cores": os.cpu_count(), "system": platform.platform(), "time": time.time()},
+        "seconds": options.seconds,
+        "models": {name: of_model(models / name, options) for name in options.models},
+    }
+    for line in (*report.table(figures), *report.goals(figures)):
+        print(line)
+    if options.json:
+        options.json.write_text(json.dumps(figures, indent=1))
 
 
-def _print(results: dict[str, Result], concurrency: list[int]) -> None:
-    base = next(iter(results.values()))
-    print("| server | at | req/s | ratio | p50 ms | p99 ms | p99 ratio | MB | ready s |")
-    print("|---|---|---|---|---|---|---|---|---|")
-    for name, found in results.items():
-        for count in concurrency:
-            rate, p50, p99 = found.runs[count]
-            other = base.runs[count]
-            print(
-                f"| {name} | {count} | {rate:.0f} | {rate / other[0]:.2f} | {p50:.2f} | {p99:.2f} "
-                f"| {p99 / other[2]:.2f} | {found.memory:.0f} | {found.ready:.1f} |"
-            )
+def make_models(folder: Path, options: argparse.Namespace) -> None:
+    """The three models, once."""
+    variables = {**os.environ, "MLFLOW_DISABLE_TELEMETRY": "true", "PYTHONPATH": str(SOURCE)}
+    if "onnx" in options.models:
+        variables["BENCH_ONNX_PYTHON"] = str(environment("millpond-onnx", options.environments))
+    command = [str(science()), str(HERE / "models.py"), str(folder), *options.models]
+    done = subprocess.run(command, env=variables, capture_output=True, text=True)
+    if done.returncode:
+        raise SystemExit(f"the models cannot be made:\n{done.stderr[-2000:]}")
+
+
+def of_model(model: Path, options: argparse.Namespace) -> dict[str, Any]:
+    """All servers' figures for one model."""
+    found: dict[str, Any] = {"bare_mb": 0.0, "servers": {}, "missing": {}}
+    for number, server in enumerate(SERVERS):
+        if server.peer and server.name not in options.peers:
+            found["missing"][server.name] = "left out by --peers"
+            continue
+        if model.name not in server.models:
+            found["missing"][server.name] = f"it does not serve {model.name}"
+            continue
+        venv = "millpond-onnx" if server.venv == "science" and model.name == "onnx" else server.venv
+        print(f"{model.name}: {server.name}", file=sys.stderr)
+        with tempfile.TemporaryDirectory() as scratch:
+            try:
+                python = environment(venv, options.environments)
+                place = Place(model, FIRST_PORT + 4 * number, Path(scratch), python)
+                if server.name == "millpond":
+                    found["bare_mb"] = bare_memory(place)
+                found["servers"][server.name] = measure(server, place, options.connections, options.seconds)
+            except PeerError as error:
+                found["missing"][server.name] = str(error)
+    return found
 
 
 if __name__ == "__main__":
