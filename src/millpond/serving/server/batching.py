@@ -104,7 +104,7 @@ def _together(plane: Any, model: Any, jobs: list[Job]) -> None:
         _alone(plane, model, jobs[0])
         return
     try:
-        result = model.run(joined([job.data for job in jobs]))
+        result = model.run_joined(joined([job.data for job in jobs]))
         apart = splits(result, sum(job.rows for job in jobs))
     except Exception:
         apart = False

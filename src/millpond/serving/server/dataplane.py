@@ -40,7 +40,7 @@ class DataPlane:
             "compiled": {
                 "used": model is not None and model.form is not None,
                 "reason": model.form_reason if model is not None else "the model is loading",
-                "handed_over": getattr(model.form, "handed", 0) if model is not None else 0,
+                "handed_over": model.form.handed if model is not None and model.form is not None else 0,
             },
             "log": {
                 "written": log.written if log is not None else 0,

@@ -71,7 +71,7 @@ def _tried(model: Model, samples: Samples) -> tuple[bool, str]:
         if key_of(data) is None:
             return False, "its input cannot be joined"
         parts = [part_of(data, row, row + 1) for row in range(size)]
-        whole = model.run(joined(parts))
+        whole = model.run_joined(joined(parts))
         if not splits(whole, count_of(data) or 0):
             return False, "its result is no array with a part for each row"
         for row, part in enumerate(parts):

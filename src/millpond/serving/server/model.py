@@ -7,11 +7,10 @@ from __future__ import annotations
 
 import logging
 import warnings
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from time import perf_counter
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from millpond.serving.server import runtimes
 from millpond.serving.server.errors import InvalidRequest, ModelFailed, NonsenseRows, RequestError, one_line
@@ -22,6 +21,9 @@ from millpond.serving.server.runtimes import Loaded, LoadError
 from millpond.serving.server.signature import Signature
 from millpond.serving.server.table import Table, count_of
 from millpond.serving.server.tensors import Prediction, Request
+
+if TYPE_CHECKING:
+    from millpond.serving.server.compiled import Form
 
 log = logging.getLogger(__name__)
 
@@ -42,7 +44,7 @@ class Model:
     seconds: float | None = None
     joins: bool | None = None
     joins_reason: str = "there was no example to try it on"
-    form: Callable[[Any], Any] | None = None
+    form: Form | None = None
     form_reason: str = "it was not asked for"
     plain: Plain = field(init=False)
 
@@ -67,6 +69,10 @@ class Model:
         if self.form is not None:
             return self.form(data)
         return self.original(data)
+
+    def run_joined(self, data: Any) -> Any:
+        """The result for several requests' data; raises where a part of it alone would go to the original."""
+        return self.original(data) if self.form is None else self.form.only(data)
 
     def original(self, data: Any) -> Any:
         """The same by the framework itself, whether or not there is a faster form."""

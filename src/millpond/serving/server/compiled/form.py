@@ -39,10 +39,14 @@ class Form:
     def __call__(self, data: Any) -> Any:
         """The prediction for data as `Signature.table` gives it; raises what the original raises."""
         try:
-            return self.step(Frame.of(data) if isinstance(data, Table) else data)
+            return self.only(data)
         except Exception:
             self.handed += 1
             return self.original(data)
+
+    def only(self, data: Any) -> Any:
+        """The same without the original behind it; raises for what the steps do not take."""
+        return self.step(Frame.of(data) if isinstance(data, Table) else data)
 
 
 def compiled(model: Model, tolerance: float) -> tuple[Form | None, str]:
@@ -75,16 +79,12 @@ def _proved(
     model: Model, step: Step, samples: Samples, tolerance: float, began: float
 ) -> tuple[Form | None, str]:
     form = Form(step, model.original)
-
-    def alone(data: Any) -> Any:
-        return step(Frame.of(data) if isinstance(data, Table) else data)
-
-    proof = Proof(model.original, alone, tolerance)
+    proof = Proof(model.original, form.only, tolerance)
     found = proof.difference(samples)
     if found is not None:
         return None, f"the faster form is not equal to the original: {found}"
     row = samples.usual()
-    before, after = _seconds(model.original, row), _seconds(alone, row)
+    before, after = _seconds(model.original, row), _seconds(form.only, row)
     if after > before * _GAIN:
         return (
             None,
