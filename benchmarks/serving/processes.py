@@ -137,13 +137,17 @@ def check(server: Server, place: Place) -> None:
     )
     try:
         with urllib.request.urlopen(request, timeout=30) as answer:
-            found = _numbers(json.load(answer))
+            text = answer.read()
     except urllib.error.HTTPError as error:
         raise PeerError(f"it answers {error.code}: {error.read()[:200]!r}") from error
     except OSError as error:
         raise PeerError(f"it does not answer: {error}") from error
     if server.name == "limit, nothing":
         return
+    try:
+        found = _numbers(json.loads(text))
+    except (ValueError, TypeError, LookupError) as error:
+        raise PeerError(f"it answers {text[:200]!r}") from error
     if len(found) != len(expected) or any(
         abs(one - other) > 1e-5 * max(1, abs(other)) for one, other in zip(found, expected, strict=True)
     ):
