@@ -116,6 +116,8 @@ async def _serve(options: argparse.Namespace) -> int:
         await serving
     finally:
         server.stop()
+        # After a model that does not load, the server would find itself cancelled, and log that as the error.
+        await asyncio.wait({serving}, timeout=5)
         stopping.set()
         await rpc
         if watching is not None:
