@@ -22,8 +22,12 @@ def apply_file(serving: Serving, name: str, manner: Manner) -> None:
     text, source = text_of(serving.session.folder, name)
     found = parts(text, source)
     for origin in dict.fromkeys(part.origin for part in found if part.origin):
-        made = ", then ".join(f"{part.kind} {part.name}" for part in found if part.origin == origin)
-        note(f"{origin} is translated to {made}")
+        made: list[str] = []
+        for part in found:
+            if part.origin == origin:
+                said = f"{part.kind} {part.name}"
+                made.append("its second revision" if said in made else said)
+        note(f"{origin} is translated to {', then '.join(made)}")
     for index, part in enumerate(found):
         if manner.dry_run:
             if index:

@@ -11,6 +11,7 @@ import click
 from millpond.cli import completion
 from millpond.cli.manner import Manner, manner_options
 from millpond.cli.session import Session, json_option, long_file_option, pass_session
+from millpond.cli.style import warn
 
 if TYPE_CHECKING:
     from millpond.cli.serving import Serving
@@ -106,7 +107,7 @@ def command(
     millpond deploy -f deployments/flights.yaml
     """
     from millpond.cli.deploying import apply_file, show
-    from millpond.cli.serving import Serving
+    from millpond.cli.serving import Serving, shares
     from millpond.model.errors import UsageError
 
     if document is not None and (model is not None or given["name"] is not None):
@@ -120,7 +121,10 @@ def command(
         return
     _check(given)
     serving = Serving(session)
-    show(serving, serving.change(_edited(serving, str(model), given), manner))
+    found = serving.change(_edited(serving, str(model), given), manner)
+    show(serving, found)
+    if found is not None and manner.wait is not None and len(shares(found)) < 2:
+        _alone(given)
 
 
 def _check(given: dict[str, Any]) -> None:
@@ -136,6 +140,13 @@ def _check(given: dict[str, Any]) -> None:
         )
     if given["canary_header"] is not None and modes != ["canary"]:
         raise UsageError("--canary-header needs a canary", hint="give it with --canary PERCENT, 0 is one")
+
+
+def _alone(given: dict[str, Any]) -> None:
+    """Say that a second revision was asked for and is none."""
+    mode = next((word for word in ("canary", "shadow", "ab", "rollout") if given[word] is not None), None)
+    if mode is not None:
+        warn(f"it serves this model already, so --{mode} put nothing beside it")
 
 
 def _edited(serving: Serving, model: str, given: dict[str, Any]) -> dict[str, Any]:

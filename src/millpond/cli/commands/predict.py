@@ -56,16 +56,19 @@ def command(
         raise UsageError("give --data FILE or --csv FILE", hint="- reads standard input")
     text, source = text_of(session.folder, str(data if csv is None else csv))
     serving = Serving(session)
-    graph = _is_graph(serving, name)
-    if csv is not None:
-        table = payloads.table(text, source)
-        inputs = [] if graph else _inputs(serving, name)
-        protocol = protocol or ("v1" if graph else "v2")
-        payload = payloads.v1(table, inputs) if protocol == "v1" else payloads.v2(table, inputs)
-    else:
-        payload, protocol = payloads.of_json(text, source, protocol)
+    graph = _graph(serving, name)
+    if graph is not None and revision is not None:
+        raise UsageError(f"{name} is a graph and has no revisions", hint="ask the deployment itself")
     with busy(f"asking {name}"):
-        answer = _asked(serving, name, payload, "graph" if graph else protocol, revision)
+        if csv is not None:
+            table = payloads.table(text, source)
+            first = name if graph is None else _first_service(graph)
+            inputs = [] if first is None else _inputs(serving, first)
+            protocol = protocol or ("v2" if graph is None else _protocol(serving, first))
+            payload = payloads.v1(table, inputs) if protocol == "v1" else payloads.v2(table, inputs)
+        else:
+            payload, protocol = payloads.of_json(text, source, protocol)
+        answer = _asked(serving, name, payload, protocol if graph is None else "graph", revision)
     found = answer.json()
     if session.json:
         out(json.dumps(found))
@@ -76,18 +79,37 @@ def command(
         note(f"{answered} answered, the prediction's id is {answer.headers.get('x-request-id')}")
 
 
-def _is_graph(serving: Serving, name: str) -> bool:
-    """Whether the name is a graph's.
+def _graph(serving: Serving, name: str) -> dict[str, Any] | None:
+    """The graph of that name; None when it is a deployment's.
 
     Raises:
         MillpondError: it is neither a graph's nor a deployment's.
     """
     if serving.look(name) is not None:
-        return False
-    if any(item["metadata"]["name"] == name for item in serving.client.graphs(None)):
-        return True
-    serving.find(name)
-    return False
+        return None
+    graphs = serving.client.graphs(None)
+    found = next((item for item in graphs if item["metadata"]["name"] == name), None)
+    return found if found is not None else serving.find(name)
+
+
+def _first_service(graph: dict[str, Any]) -> str | None:
+    """The first deployment that gets the request; None where that is another address."""
+    nodes = graph["spec"]["nodes"]
+    step = nodes["root"]["steps"][0]
+    while step.get("nodeName"):
+        step = nodes[step["nodeName"]]["steps"][0]
+    service: str | None = step.get("serviceName")
+    return service
+
+
+def _protocol(serving: Serving, service: str | None) -> str:
+    """What a graph's step speaks, by KServe's rule: the document says it, else the model's format."""
+    found = None if service is None else serving.look(service)
+    if found is None:
+        return "v1"
+    model = found["spec"]["predictor"]["model"]
+    said = model.get("protocolVersion") or ("v2" if model["modelFormat"]["name"] == "mlflow" else "v1")
+    return "v1" if said == "v1" else "v2"
 
 
 def _inputs(serving: Serving, name: str) -> list[dict[str, Any]]:
