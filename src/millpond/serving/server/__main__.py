@@ -177,6 +177,7 @@ async def _load(application: Application, plane: DataPlane, options: argparse.Na
     model = await loop.run_in_executor(application.engine.pool, loaded, options)
     gc.collect()
     gc.freeze()  # what is loaded stays: the collector need not walk it at every turn
+    gc.set_threshold(20_000, 20, 50)  # a request leaves hardly anything that only the collector can free
     if options.transformer or options.explainer:
         plane.extensions = await loop.run_in_executor(application.engine.pool, _extensions, options)
     plane.model = model

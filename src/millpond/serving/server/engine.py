@@ -57,7 +57,6 @@ class Engine:
         self.timeout = timeout
         self.batching = batching or Batching()
         self.pool = ThreadPoolExecutor(threads, thread_name_prefix="predict")
-        self._threads = threads
         self._free = threads
         self._waiting: deque[Job] = deque()
         self._near: list[Job] = []
@@ -67,7 +66,6 @@ class Engine:
         self._seconds: float | None = None
         self._calls = 0
         self._jobs = 0
-        self._inline = 0
 
     async def predict(
         self, read: Callable[[], Request], write: Callable[[Request, Prediction], Any], size: int = 0
@@ -93,7 +91,7 @@ class Engine:
                 self._arrange(loop)
             return await job.future
         self._waiting.append(job)
-        if self.batching.wait and len(self._waiting) < (self.batching.rows or _AUTO_JOBS):
+        if self._waits and len(self._waiting) < (self.batching.rows or _AUTO_JOBS):
             loop.call_later(self.batching.wait / 1000, self._start)
         else:
             self._start()
@@ -138,6 +136,12 @@ class Engine:
             "seconds_per_call": self._seconds,
         }
 
+    @property
+    def _waits(self) -> bool:
+        """Whether a job waits for others: only where they would be joined."""
+        model = self.plane.model
+        return self.batching.wait > 0 and model is not None and self._joins(model)
+
     def _joins(self, model: Any) -> bool:
         """Whether requests are predicted together; a number of rows is the user's own word for it."""
         if self.batching.off:
@@ -149,14 +153,15 @@ class Engine:
         full = self.batching.rows is not None and len(self._near) >= self.batching.rows
         if self._flush is not None:
             self._flush.cancel()
-        if self.batching.wait and not full:
+        if self._waits and not full:
             self._flush = loop.call_later(self.batching.wait / 1000, self._run_near)
         else:
             self._flush = loop.call_soon(self._run_near)
 
     def _run_near(self) -> None:
         self._flush = None
-        jobs, self._near = self._near, []
+        jobs = [job for job in self._near if not job.future.done()]  # who hung up wants nothing more
+        self._near = []
         model = self.plane.model
         assert model is not None
         began = thread_time()

@@ -27,7 +27,7 @@ _GONE = 499
 """The status that is counted for a request whose client went away before its answer."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Reply:
     """What goes back to the client; `header_length` is set when binary data follows the JSON."""
 
@@ -37,7 +37,7 @@ class Reply:
     header_length: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Call:
     """A request as it came: its path, its id, its body, and what its headers say of that.
 
@@ -54,7 +54,7 @@ class Call:
     headers: Mapping[str, str] | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Skin:
     """A protocol's two sides around a prediction; `name` is what metrics and the log call it.
 

@@ -16,7 +16,12 @@ from millpond.serving.server.signature import Field, Signature
 from millpond.serving.server.table import Table
 from millpond.serving.server.tensors import Request
 
-_KINDS = {"float64": (float, int), "int64": (int,), "int32": (int,), "object": (str,)}
+_KINDS: dict[str, frozenset[type]] = {
+    "float64": frozenset((float, int)),
+    "int64": frozenset((int,)),
+    "int32": frozenset((int,)),
+    "object": frozenset((str,)),
+}
 _PLAIN_BODY = {"inputs", "id", "parameters"}
 _PLAIN_PARAMETERS: tuple[Any, ...] = (None, {}, {"content_type": "pd"})
 
@@ -30,7 +35,7 @@ class Plain:
         kinds = [_kind(field) for field in signature.inputs]
         self._able = signature.known and not signature.tensors and signature.exact and None not in kinds
         self._kinds = [kind or "" for kind in kinds]
-        self._allowed = [_KINDS.get(kind, ()) for kind in self._kinds]
+        self._allowed = [_KINDS.get(kind, frozenset()) for kind in self._kinds]
         self._known = frozenset(self._names)
 
     def v2(self, body: Any) -> Request | None:
@@ -43,17 +48,20 @@ class Plain:
         if body.get("parameters") not in _PLAIN_PARAMETERS or not (identity is None or type(identity) is str):
             return None
         columns = []
-        for item, name in zip(inputs, self._names, strict=True):
-            if type(item) is not dict or len(item) != 4 or item.get("name") != name:
-                return None
-            data, shape, datatype = item.get("data"), item.get("shape"), item.get("datatype")
-            if type(data) is not list or type(datatype) is not str or datatype not in DTYPES:
-                return None
-            if type(shape) is not list or not 1 <= len(shape) <= 2 or type(shape[0]) is not int:
-                return None
-            if shape[0] != len(data) or (len(shape) == 2 and (type(shape[1]) is not int or shape[1] != 1)):
-                return None
-            columns.append(data)
+        try:
+            for item, name in zip(inputs, self._names, strict=True):
+                data, shape = item["data"], item["shape"]
+                if len(item) != 4 or item["name"] != name or item["datatype"] not in DTYPES:
+                    return None
+                if type(data) is not list or type(shape) is not list or shape[0] != len(data):
+                    return None
+                if type(shape[0]) is not int or len(shape) > 2:
+                    return None
+                if len(shape) == 2 and (type(shape[1]) is not int or shape[1] != 1):
+                    return None
+                columns.append(data)
+        except (TypeError, LookupError):  # no object, a key that is not there, one that cannot be looked up
+            return None
         return self._request(columns, identity)
 
     def v1(self, body: Any) -> Request | None:
@@ -79,9 +87,11 @@ class Plain:
         for column, allowed in zip(columns, self._allowed, strict=True):
             if len(column) != rows:
                 return None
-            for value in column:
-                if type(value) not in allowed:
+            if rows == 1:
+                if type(column[0]) not in allowed:
                     return None
+            elif not allowed.issuperset(map(type, column)):
+                return None
         try:
             return Request([], id=identity, table=self._table(columns, rows))
         except OverflowError:  # a whole number beyond the column's type
