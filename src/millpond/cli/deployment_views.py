@@ -162,7 +162,7 @@ def _next(found: Data, name: str) -> None:
     elif asked.rollout is not None:
         hint(f"`millpond rollout status {name} --watch` shows how far it is")
     elif asked.experiment is not None:
-        hint(f"`millpond feedback {name} ID --reward 1` tells an outcome, `millpond experiment {name}` all")
+        hint(f"`millpond feedback {name} ID --reward 1` tells what came of a prediction")
     else:
         hint(f"`millpond promote {name}` gives it all, `millpond rollback {name}` takes it back")
 

@@ -116,9 +116,16 @@ def experiment(found: Data) -> None:
 
 def drift(found: Data) -> None:
     """Each column now and in the reference, what changed most first."""
+    reference = found.get("reference") or {}
+    if reference.get("error"):
+        warn(f"the reference cannot be read: {reference['error']}")
     if found.get("verdict"):
         word = str(found["verdict"])
-        out(paint(word, "ok" if word in _CALM else "warn"))
+        beside = f" beside {reference['source']}" if reference.get("source") else ""
+        of = f" of {reference['revision']}" if beside and reference.get("revision") else ""
+        out(paint(word, "ok" if word in _CALM else "warn") + beside + of)
+    if reference.get("rows", 0) < reference.get("needed", 0):
+        note(f"the reference has {reference['rows']:,} of {reference['needed']:,} rows, it still grows")
     for title, columns_of in _parts(found):
         rows = [
             (

@@ -17,7 +17,7 @@ from millpond.cli.session import Session
 from millpond.cli.style import note, out, seconds_text, smart
 from millpond.model.errors import DocumentError, DocumentErrors, MillpondError, did_you_mean
 from millpond.serving import inferenceservice
-from millpond.serving.client import ServingClient, condition, failure_of
+from millpond.serving.client import ServingClient, ServingError, condition, failure_of
 
 Data = dict[str, Any]
 _PAUSE = 0.2
@@ -176,9 +176,51 @@ class Serving:
                 time.sleep(_PAUSE)
                 found = self.client.get(name, namespace)
 
+    def measured(self, name: str, what: str, **query: object) -> Data:
+        """What the monitor knows of a deployment, while a line says that it is being asked.
+
+        Raises:
+            MillpondError: there is no such deployment, or the monitor says no.
+        """
+        self.find(name)
+        try:
+            with busy("reading the log of predictions"):
+                return self.client.measured(name, what, **query)
+        except ServingError as error:
+            if error.message == "Not Found":
+                raise _not_told(what) from None
+            if error.status == 404:
+                raise MillpondError(
+                    f"no prediction of {name} has been noted: {error.message}",
+                    hint="predictions are noted while two revisions are compared, and with --log",
+                ) from None
+            raise
+
+    def page(self, name: str, what: str, **query: object) -> bytes:
+        """A page or picture of the monitor's; see `measured`.
+
+        Raises:
+            MillpondError: there is no such deployment, or the monitor says no.
+        """
+        self.find(name)
+        try:
+            with busy("drawing"):
+                return self.client.page(name, what, **query)
+        except ServingError as error:
+            if error.message == "Not Found":
+                raise _not_told(what) from None
+            raise
+
     def show_json(self, found: Data) -> None:
         """The deployment for a script."""
         out(json.dumps(found))
+
+
+def _not_told(what: str) -> MillpondError:
+    return MillpondError(
+        f"the monitor that runs here does not tell {what}",
+        hint="`millpond restart serving` starts the one that belongs to this command",
+    )
 
 
 class _Failed(Exception):  # noqa: N818

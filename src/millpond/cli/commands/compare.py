@@ -8,7 +8,6 @@ from pathlib import Path
 import click
 
 from millpond.cli import completion
-from millpond.cli.busy import busy
 from millpond.cli.session import Session, file_option, json_option, pass_session
 from millpond.cli.style import note, out
 
@@ -39,12 +38,10 @@ def command(
     from millpond.cli.serving import Serving
 
     serving = Serving(session)
-    serving.find(name)
-    with busy("reading the log of predictions"):
-        found = serving.client.measured(name, "compare", since=since, tolerance=tolerance)
-        if plot is not None:
-            picture = serving.client.page(name, "compare.svg", since=since, tolerance=tolerance)
-            (session.folder / plot).write_bytes(picture)
+    found = serving.measured(name, "compare", since=since, tolerance=tolerance)
+    if plot is not None:
+        picture = serving.page(name, "compare.svg", since=since, tolerance=tolerance)
+        (session.folder / plot).write_bytes(picture)
     if session.json:
         out(json.dumps(found))
     else:

@@ -17,27 +17,31 @@ if TYPE_CHECKING:
     from millpond.cli.serving import Serving
 
 _FORMATS = ("mlflow", "sklearn", "xgboost", "lightgbm", "onnx", "pytorch", "keras", "python")
-# What may stand behind an option that can stand alone; anything else is the command's argument.
+# What an option that can stand alone takes; anything else behind it is the command's argument.
 _VALUES = {
-    "--shadow": ("100", re.compile(r"\d+\Z")),
-    "--ab": ("50", re.compile(r"\d+\Z")),
-    "--rollout": ("{}", re.compile(r"\d+(,\d+)*\Z|\{")),
+    "--shadow": re.compile(r"\d+\Z"),
+    "--ab": re.compile(r"\d+\Z"),
+    "--rollout": re.compile(r"\d+(,\d+)*\Z|\{"),
 }
 
 
 class _Deploy(click.Command):
-    """Takes ``--shadow MODEL`` as a shadow with the default's value, and not as a shadow called MODEL."""
+    """Takes the word behind ``--shadow`` for MODEL when it is no percentage."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        alone = {
+            name: parameter.flag_value
+            for parameter in self.params
+            if isinstance(parameter, click.Option)
+            for name in parameter.opts
+            if name in _VALUES
+        }
         found = list(args)
         for index, word in enumerate(found):
             if word == "--":
                 break
-            if word in _VALUES:
-                default, value = _VALUES[word]
-                following = found[index + 1] if index + 1 < len(found) else ""
-                if not value.match(following):
-                    found[index] = f"{word}={default}"
+            if word in alone and not _VALUES[word].match((found[index + 1 :] or [""])[0]):
+                found[index] = f"{word}={alone[word]}"
         return super().parse_args(ctx, found)
 
 
@@ -62,18 +66,24 @@ class _Deploy(click.Command):
 )
 @click.option(
     "--shadow",
+    is_flag=False,
+    flag_value=100,
     type=click.IntRange(1, 100),
     metavar="[PERCENT]",
     help="Give it copies of the requests, or of this share; it answers nobody",
 )
 @click.option(
     "--ab",
+    is_flag=False,
+    flag_value=50,
     type=click.IntRange(1, 99),
     metavar="[PERCENT]",
     help="Make it an experiment's other arm, with half of the clients or this share",
 )
 @click.option(
     "--rollout",
+    is_flag=False,
+    flag_value="{}",
     metavar="[STEPS]",
     help="Give it the requests by itself, in the steps 5,25,50,100 or these; JSON says more",
 )

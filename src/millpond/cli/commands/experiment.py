@@ -7,7 +7,6 @@ import json
 import click
 
 from millpond.cli import completion
-from millpond.cli.busy import busy
 from millpond.cli.session import Session, file_option, json_option, pass_session
 from millpond.cli.style import out
 
@@ -27,10 +26,7 @@ def command(session: Session, name: str, since: str | None) -> None:
     from millpond.cli import measurement_views as views
     from millpond.cli.serving import Serving
 
-    serving = Serving(session)
-    serving.find(name)
-    with busy("reading the log of predictions"):
-        found = serving.client.measured(name, "experiment", since=since)
+    found = Serving(session).measured(name, "experiment", since=since)
     if session.json:
         out(json.dumps(found))
     else:

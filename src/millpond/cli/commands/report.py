@@ -8,7 +8,6 @@ from urllib.parse import urlsplit
 import click
 
 from millpond.cli import completion
-from millpond.cli.busy import busy
 from millpond.cli.session import Session, file_option, pass_session
 from millpond.cli.style import note, out
 
@@ -30,13 +29,11 @@ def command(session: Session, name: str, output: Path | None) -> None:
     from millpond.model.errors import MillpondError
 
     serving = Serving(session)
-    serving.find(name)
     if output is not None:
-        with busy("drawing the page"):
-            page = serving.client.page(name)
-        (session.folder / output).write_bytes(page)
+        (session.folder / output).write_bytes(serving.page(name, "report"))
         note(f"saved {output}")
         return
+    serving.find(name)
     gateway = serving.environment.get("MILLPOND_GATEWAY_URL")
     if not gateway:
         raise MillpondError(
