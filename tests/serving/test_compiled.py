@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
@@ -76,6 +77,28 @@ def test_no_tolerance_or_no_wish_serves_the_original(
             "reason": "it was not asked for",
             "handed_over": 0,
         }
+        assert server.predict({"instances": [[5.1, 3.5, 1.4, 0.2]]}).json == {"predictions": [0]}
+    finally:
+        server.stop()
+
+
+@pytest.mark.slow
+def test_a_large_model_answers_before_its_faster_form_is_made(
+    science_python: Path, models: Path, tmp_path: Path
+) -> None:
+    server = ModelServer(science_python, models / "iris", "iris", tmp_path / "log")
+    small = "from millpond.serving.server import __main__, loading; loading._LARGE_BYTES = 0; "
+    run = "import sys; sys.exit(__main__.main(sys.argv[1:]))"
+    at = server._command.index("-m")
+    server._command[at : at + 2] = ["-c", small + run]
+    server.start()
+    try:
+        server.wait_ready()
+        deadline = time.monotonic() + 30
+        while not (told := server.ask("/stats").json["compiled"])["used"]:
+            assert told["reason"] == "its faster form is being made"
+            assert server.predict({"instances": [[5.1, 3.5, 1.4, 0.2]]}).json == {"predictions": [0]}
+            assert time.monotonic() < deadline
         assert server.predict({"instances": [[5.1, 3.5, 1.4, 0.2]]}).json == {"predictions": [0]}
     finally:
         server.stop()

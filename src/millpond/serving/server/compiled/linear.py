@@ -6,12 +6,12 @@ does not promise; so a row's answer is the same alone and in a batch.
 
 from __future__ import annotations
 
+from math import isfinite
 from typing import Any
 
 import numpy as np
 
-from millpond.serving.server.compiled.encoders import finite
-from millpond.serving.server.compiled.frame import matrix_of
+from millpond.serving.server.compiled.frame import Unhandled, matrix_of
 from millpond.serving.server.compiled.steps import Learnt, Step, Unsupported, knows
 
 Array = Any
@@ -26,12 +26,17 @@ def _decide(estimator: Any) -> Step:
     width = weights.shape[1]
 
     def run(data: Any) -> Array:
-        matrix = finite(matrix_of(data))
+        matrix = matrix_of(data)
         if matrix.shape[1] != width:
             raise ValueError(f"a row has {matrix.shape[1]} columns, not {width}")
         if weights.size <= _PRODUCTS:
-            return np.add.reduce(matrix[:, None, :] * weights, axis=2) + plus
-        return matrix @ weights.T + plus
+            found = np.add.reduce(matrix[:, None, :] * weights, axis=2) + plus
+        else:
+            found = matrix @ weights.T + plus
+        # What is missing or infinite in a row is so in its sum, whatever the weights.
+        if not isfinite(np.add.reduce(found, axis=None)):
+            raise Unhandled("a number is missing or infinite")
+        return found
 
     return run
 
