@@ -242,6 +242,7 @@ def test_a_file_of_several_documents_is_read_whole_before_any_is_applied(
     assert "graph both answers" in found.stderr
     assert (platform / "deployments/flights.yaml").read_text() == service
     assert serving("graph", "list").stdout.split()[5:9] == ["both", "ready", "Sequence", "1"]
+    assert "warning: the graph both calls flights" in serving("undeploy", "flights").stderr
     assert "did you mean both?" in serving("graph", "delete", "bot").stderr
     assert "graph both is gone" in serving("graph", "delete", "both").stderr
 

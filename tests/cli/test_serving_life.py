@@ -142,3 +142,22 @@ def _compared(starter: Starter, name: str) -> Any:
         if found["pairs"] >= 2:
             return found
         assert time.monotonic() < deadline, found
+
+
+def test_a_rollout_is_watched_to_its_end(starter: Starter, models: Path, other: Path, name: str) -> None:
+    starter.millpond("deploy", str(models / "iris"), "--name", name)
+    plan = {"steps": [50, 100], "interval": "1s", "requests": 1, "latency": 1000}
+    begun = starter.millpond("deploy", str(other), "--name", name, "--rollout", json.dumps(plan))
+    assert f"{name}-00002 has 50 % of the requests" in begun.stderr
+    words = [str(MILLPOND), "rollout", "status", name, "--watch"]
+    with subprocess.Popen(words, cwd=starter.project, stdout=subprocess.PIPE, text=True) as watching:
+        deadline = time.monotonic() + 60
+        while watching.poll() is None:
+            predictions(starter, name, "--csv", "-")
+            assert time.monotonic() < deadline, starter.millpond("rollout", "status", name).stdout
+        assert watching.stdout is not None
+        lines = watching.stdout.read().splitlines()
+    assert watching.returncode == 0
+    assert lines[0].startswith(f"{name}-00002 at 50 %")
+    assert lines[-1].startswith(f"{name}-00002 at 100 %, promoted")
+    assert traffic(starter, name) == {f"{name}-00002": 100}

@@ -7,7 +7,7 @@ from typing import Any
 
 from millpond.cli.serving import shares
 from millpond.cli.style import columns, faint, hint, note, out, paint, plural, seconds_text, strong
-from millpond.serving.annotations import Intentions
+from millpond.serving.annotations import Intentions, Rollout
 from millpond.serving.client import condition, failure_of
 
 Data = dict[str, Any]
@@ -124,6 +124,8 @@ def revisions(found: Data) -> None:
 
 def traffic(found: Data) -> None:
     """Who gets what, one line for each revision."""
+    if not shares(found):
+        note(f"nothing of {found['metadata']['name']} serves yet")
     rows = [
         (item["revisionName"], share_text(found, item), model_text(revision_of(found, item["revisionName"])))
         for item in shares(found)
@@ -171,7 +173,7 @@ def rollout(found: Data) -> None:
     """How far an automatic rollout is."""
     name = found["metadata"]["name"]
     progress = (found.get("status") or {}).get("rollout")
-    plan = Intentions.of(found["metadata"].get("annotations", {})).rollout
+    plan = rollout_plan(found)
     if progress is None:
         note(f"{name} has no automatic rollout" if plan is None else f"the rollout of {name} has not begun")
         if plan is None:
@@ -191,6 +193,11 @@ def rollout(found: Data) -> None:
     ]
     for line in columns([fact for fact in facts if fact[1]], paints={0: strong}):
         out(line)
+
+
+def rollout_plan(found: Data) -> Rollout | None:
+    """The automatic rollout that a deployment asks for, if it does."""
+    return Intentions.of(found["metadata"].get("annotations", {})).rollout
 
 
 def rollout_line(found: Data) -> str:

@@ -189,12 +189,7 @@ class Serving:
         except ServingError as error:
             if error.message == "Not Found":
                 raise _not_told(what) from None
-            if error.status == 404:
-                raise MillpondError(
-                    f"no prediction of {name} has been noted: {error.message}",
-                    hint="predictions are noted while two revisions are compared, and with --log",
-                ) from None
-            raise
+            raise _said(name, what, error) from None
 
     def page(self, name: str, what: str, **query: object) -> bytes:
         """A page or picture of the monitor's; see `measured`.
@@ -214,6 +209,20 @@ class Serving:
     def show_json(self, found: Data) -> None:
         """The deployment for a script."""
         out(json.dumps(found))
+
+
+def _said(name: str, what: str, error: ServingError) -> MillpondError:
+    """What the monitor said, with a command where it advises a parameter."""
+    message, _, advice = error.message.partition("; ")
+    hint = error.hint or (None if "?" in advice else advice or None)
+    if error.status == 404:
+        hint = "predictions are noted while two revisions are compared, and with --log"
+    elif error.status == 400 and what in _BEGIN and "revision" in message:
+        hint = f"`millpond deploy MODEL --name {name} {_BEGIN[what]}` begins one"
+    return MillpondError(message, hint=hint)
+
+
+_BEGIN = {"compare": "--shadow", "experiment": "--ab"}
 
 
 def _not_told(what: str) -> MillpondError:

@@ -200,7 +200,9 @@ class ServingClient:
             with error:
                 raise _refusal(error.code, error.read()) from None
         except OSError as error:
-            raise ServingError(f"the monitor does not answer: {error}", hint="millpond status") from error
+            raise ServingError(
+                f"the monitor does not answer: {getattr(error, 'reason', error)}", hint="millpond status"
+            ) from error
 
     def predict(
         self,
@@ -311,7 +313,9 @@ class ServingClient:
             with error:
                 raise _refusal(error.code, error.read()) from None
         except (OSError, ValueError) as error:
-            raise ServingError(f"model serving does not answer: {error}", hint="millpond status") from error
+            raise ServingError(
+                f"model serving does not answer: {getattr(error, 'reason', error)}", hint="millpond status"
+            ) from error
 
 
 def condition(found: Mapping[str, Any], kind: str) -> str | None:

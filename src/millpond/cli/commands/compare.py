@@ -39,12 +39,11 @@ def command(
 
     serving = Serving(session)
     found = serving.measured(name, "compare", since=since, tolerance=tolerance)
-    if plot is not None:
-        picture = serving.page(name, "compare.svg", since=since, tolerance=tolerance)
-        (session.folder / plot).write_bytes(picture)
     if session.json:
         out(json.dumps(found))
     else:
         views.compare(found)
     if plot is not None:
+        picture = serving.page(name, "compare.svg", since=since, tolerance=tolerance)
+        (session.folder / plot).write_bytes(picture)
         note(f"drew {plot}")

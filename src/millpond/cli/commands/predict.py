@@ -14,7 +14,9 @@ from millpond.cli.style import note, out
 
 if TYPE_CHECKING:
     from millpond.cli.serving import Serving
+    from millpond.serving.client import Answer
 
+Data = dict[str, Any]
 _REVISION = "x-revision"
 
 
@@ -56,19 +58,22 @@ def command(
         raise UsageError("give --data FILE or --csv FILE", hint="- reads standard input")
     text, source = text_of(session.folder, str(data if csv is None else csv))
     serving = Serving(session)
-    graph = _graph(serving, name)
+    deployment, graph = _found(serving, name)
     if graph is not None and revision is not None:
         raise UsageError(f"{name} is a graph and has no revisions", hint="ask the deployment itself")
     with busy(f"asking {name}"):
         if csv is not None:
             table = payloads.table(text, source)
-            first = name if graph is None else _first_service(graph)
+            first = deployment if graph is None else _first_service(serving, graph)
             inputs = [] if first is None else _inputs(serving, first)
-            protocol = protocol or ("v2" if graph is None else _protocol(serving, first))
+            protocol = protocol or ("v2" if graph is None else _protocol(first))
             payload = payloads.v1(table, inputs) if protocol == "v1" else payloads.v2(table, inputs)
         else:
             payload, protocol = payloads.of_json(text, source, protocol)
-        answer = _asked(serving, name, payload, protocol if graph is None else "graph", revision)
+        if deployment is None:
+            answer = serving.client.send(name, "/", payload)
+        else:
+            answer = _asked(serving, deployment, payload, protocol, revision)
     found = answer.json()
     if session.json:
         out(json.dumps(found))
@@ -79,57 +84,65 @@ def command(
         note(f"{answered} answered, the prediction's id is {answer.headers.get('x-request-id')}")
 
 
-def _graph(serving: Serving, name: str) -> dict[str, Any] | None:
-    """The graph of that name; None when it is a deployment's.
+def _found(serving: Serving, name: str) -> tuple[Data | None, Data | None]:
+    """The deployment, or else the graph of that name.
 
     Raises:
         MillpondError: it is neither a graph's nor a deployment's.
     """
-    if serving.look(name) is not None:
-        return None
-    graphs = serving.client.graphs(None)
-    found = next((item for item in graphs if item["metadata"]["name"] == name), None)
-    return found if found is not None else serving.find(name)
+    deployment = serving.look(name)
+    if deployment is not None:
+        return deployment, None
+    graphs = {item["metadata"]["name"]: item for item in serving.client.graphs(None)}
+    return (None, graphs[name]) if name in graphs else (serving.find(name), None)
 
 
-def _first_service(graph: dict[str, Any]) -> str | None:
-    """The first deployment that gets the request; None where that is another address."""
+def _first_service(serving: Serving, graph: Data) -> Data | None:
+    """The first deployment that gets the request; None where that is another address, or is not there."""
     nodes = graph["spec"]["nodes"]
     step = nodes["root"]["steps"][0]
     while step.get("nodeName"):
         step = nodes[step["nodeName"]]["steps"][0]
-    service: str | None = step.get("serviceName")
-    return service
+    return serving.look(str(step.get("serviceName", "")))
 
 
-def _protocol(serving: Serving, service: str | None) -> str:
+def _protocol(service: Data | None) -> str:
     """What a graph's step speaks, by KServe's rule: the document says it, else the model's format."""
-    found = None if service is None else serving.look(service)
-    if found is None:
+    if service is None:
         return "v1"
-    model = found["spec"]["predictor"]["model"]
+    model = service["spec"]["predictor"]["model"]
     said = model.get("protocolVersion") or ("v2" if model["modelFormat"]["name"] == "mlflow" else "v1")
     return "v1" if said == "v1" else "v2"
 
 
-def _inputs(serving: Serving, name: str) -> list[dict[str, Any]]:
+def _inputs(serving: Serving, deployment: Data) -> list[Data]:
     """What the model's signature takes."""
-    found: list[dict[str, Any]] = serving.client.send(name, f"/v2/models/{name}").json().get("inputs", [])
+    name, namespace = deployment["metadata"]["name"], deployment["metadata"]["namespace"]
+    told = serving.client.send(name, f"/v2/models/{name}", namespace=namespace).json()
+    found: list[Data] = told.get("inputs", [])
     return found
 
 
-def _asked(serving: Serving, name: str, payload: Any, protocol: str, revision: str | None) -> Any:
+def _asked(
+    serving: Serving, deployment: Data, payload: Any, protocol: str | None, revision: str | None
+) -> Answer:
+    """The answer of a deployment, or of one of its revisions.
+
+    Raises:
+        MillpondError: it is not the revision that was asked for.
+    """
     from millpond.cli.serving import shares
     from millpond.model.errors import MillpondError
 
-    paths = {"v1": f"/v1/models/{name}:predict", "v2": f"/v2/models/{name}/infer", "graph": "/"}
-    headers = {} if revision is None else {_REVISION: revision}
-    live = [] if revision is None else [item["revisionName"] for item in shares(serving.find(name))]
+    name, namespace = deployment["metadata"]["name"], deployment["metadata"]["namespace"]
+    path = f"/v1/models/{name}:predict" if protocol == "v1" else f"/v2/models/{name}/infer"
+    live = [item["revisionName"] for item in shares(deployment)]
     if revision is not None and revision not in live:
         raise MillpondError(
             f"{revision} does not answer now", hint=f"these do: {', '.join(live)}" if live else None
         )
-    answer = serving.client.send(name, paths[protocol], payload, headers=headers)
+    headers = {} if revision is None else {_REVISION: revision}
+    answer = serving.client.send(name, path, payload, headers=headers, namespace=namespace)
     answered = answer.headers.get("x-millpond-revision")
     if revision is not None and answered != revision:
         raise MillpondError(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -11,6 +12,9 @@ from millpond.cli import completion
 from millpond.cli.exit_codes import ExitCode
 from millpond.cli.session import Session, file_option, json_option, pass_session
 from millpond.cli.style import note, out
+
+if TYPE_CHECKING:
+    from millpond.cli.serving import Serving
 
 _PAUSE = 1.0
 
@@ -34,24 +38,35 @@ def status(context: click.Context, session: Session, name: str, watch: bool) -> 
 
     serving = Serving(session)
     found = serving.find(name)
-    progress = found["status"].get("rollout")
-    if session.json and not watch:
-        out(json.dumps(progress))
+    if not watch:
+        if session.json:
+            out(json.dumps(found["status"].get("rollout")))
+        else:
+            views.rollout(found)
         return
-    if not watch or progress is None:
+    progress = _watched(serving, found)
+    if progress is None:
         views.rollout(found)
-        return
-    said = None
-    while True:
-        progress = found["status"].get("rollout") or {}
-        line = json.dumps(progress) if session.json else views.rollout_line(found)
-        if line != said:
-            out(line)
-            said = line
-        if progress.get("phase") in ("promoted", "returned", None):
-            break
-        time.sleep(_PAUSE)
-        found = serving.client.get(name, found["metadata"]["namespace"])
-    if progress.get("phase") == "returned":
+    elif progress["phase"] == "returned":
         note(f"{progress['revision']} was taken back; `millpond deployments {name}` shows what serves")
         context.exit(ExitCode.FAILED)
+
+
+def _watched(serving: Serving, found: dict[str, Any]) -> dict[str, Any] | None:
+    """The end of a rollout, after a line for each of its changes; None when there is none."""
+    from millpond.cli.deployment_views import rollout_line, rollout_plan
+
+    said = None
+    while True:
+        progress: dict[str, Any] | None = found["status"].get("rollout")
+        if progress is None and rollout_plan(found) is None:
+            return None
+        if progress is not None:
+            line = json.dumps(progress) if serving.session.json else rollout_line(found)
+            if line != said:
+                out(line)
+                said = line
+            if progress["phase"] in ("promoted", "returned"):
+                return progress
+        time.sleep(_PAUSE)
+        found = serving.client.get(found["metadata"]["name"], found["metadata"]["namespace"])

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import sys
+from typing import Any
 
 import click
 
 from millpond.cli import completion
 from millpond.cli.busy import busy
 from millpond.cli.session import Session, file_option, pass_session
-from millpond.cli.style import note, plural
+from millpond.cli.style import note, plural, warn
 
 
 @click.command("undeploy")
@@ -27,6 +28,10 @@ def command(session: Session, names: tuple[str, ...], yes: bool) -> None:
 
     serving = Serving(session)
     every = [serving.find(name) for name in dict.fromkeys(names)]
+    for graph in serving.client.graphs(None):
+        called = [name for name in _called(graph) if name in names]
+        if called:
+            warn(f"the graph {graph['metadata']['name']} calls {', '.join(called)}")
     if not yes:
         said = ", ".join(found["metadata"]["name"] for found in every)
         if not sys.stdin.isatty():
@@ -43,3 +48,9 @@ def command(session: Session, names: tuple[str, ...], yes: bool) -> None:
             serving.client.delete(name, found["metadata"]["namespace"])
         kept = serving.files.path(name)
         note(f"{name} is gone" + (f"; deployments/{kept.name} would bring it back" if kept.is_file() else ""))
+
+
+def _called(graph: dict[str, Any]) -> list[str]:
+    """The deployments that a graph calls, each once."""
+    steps = (step for node in graph["spec"]["nodes"].values() for step in node["steps"])
+    return list(dict.fromkeys(step["serviceName"] for step in steps if step.get("serviceName")))
