@@ -28,11 +28,6 @@ def share(value: float | None) -> str:
     return "-" if value is None else f"{100 * value:.3g} %"
 
 
-def interval(value: list[float] | None) -> str:
-    """An interval in brackets; a dash for none."""
-    return "-" if value is None else f"[{number(value[0])}, {number(value[1])}]"
-
-
 def compare(found: Data) -> None:
     """A shadow beside its primary."""
     ratio, times = found["latency_ratio"], found["latency_ms"]
