@@ -29,6 +29,10 @@ class _Deploy(click.Command):
     """Takes the word behind ``--shadow`` for MODEL when it is no percentage."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        return super().parse_args(ctx, self.spelled_out(args))
+
+    def spelled_out(self, args: list[str]) -> list[str]:
+        """The words with a value behind each option that stands alone."""
         alone = {
             name: parameter.flag_value
             for parameter in self.params
@@ -42,7 +46,7 @@ class _Deploy(click.Command):
                 break
             if word in alone and not _VALUES[word].match((found[index + 1 :] or [""])[0]):
                 found[index] = f"{word}={alone[word]}"
-        return super().parse_args(ctx, found)
+        return found
 
 
 @click.command("deploy", cls=_Deploy)
