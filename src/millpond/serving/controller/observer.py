@@ -71,7 +71,8 @@ class Observer:
                 "primary": record.active,
                 "canary": None if mirrored else record.candidate,
                 "shadow": record.candidate if mirrored else None,
-                "since": record.since,
+                "shadow_since": record.since if mirrored else None,
+                "mirror_percent": asked.mirror if mirrored else None,
                 "experiment": experiment,
             },
         )
