@@ -192,6 +192,17 @@ def test_a_model_that_is_killed_comes_back(platform: ServingPlatform, models: Pa
         raise AssertionError(client.get("iris"))
 
 
+def test_a_controller_that_cannot_go_on_says_so_at_once(platform: ServingPlatform, models: Path) -> None:
+    folder = Path(platform.environment["MILLPOND_SERVING_DATA"]) / "models"
+    folder.parent.mkdir(exist_ok=True)
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.write_text("not a folder")
+    with pytest.raises(ServingError, match="the controller failed: FileExistsError"):
+        platform.client.apply(document("iris", models / "iris"), wait=60)
+    folder.unlink()
+    platform.client.apply(document("iris", models / "iris"), wait=60)
+
+
 def test_the_api_refuses_like_kubernetes(platform: ServingPlatform, models: Path) -> None:
     headers = {"authorization": f"Bearer {TOKEN}"}
 

@@ -155,10 +155,20 @@ class Deployment:
                 async with self._settled:
                     self._settled.notify_all()
         except MillpondError as error:
-            log.error("deployment %s: %s", record.name, error.message)
-            set_conditions(record, PredictorReady=(False, "Supervisor", error.message))
-        except Exception:
+            self._stuck("Supervisor", error.message)
+        except Exception as error:
             log.exception("deployment %s", record.name)
+            self._stuck("ControllerFailed", f"the controller failed: {type(error).__name__}")
+        async with self._settled:
+            self._settled.notify_all()
+
+    def _stuck(self, reason: str, message: str) -> None:
+        """Nothing more can be done now: whoever waits for the newest document has to hear it."""
+        if self.record.observed < self.record.generation:
+            self._failed(self.record.generation, reason, message)
+        else:
+            log.error("deployment %s: %s", self.record.name, message)
+        set_conditions(self.record, PredictorReady=(False, reason, message))
 
     async def _restore(self) -> None:
         """Have the processes that are meant to run, and the routes to those that answer."""
