@@ -26,6 +26,7 @@ from millpond.serving.monitor.compare import GRACE
 from millpond.serving.monitor.history import History
 from millpond.serving.monitor.outbox import DISK
 from millpond.serving.monitor.questions import Questions
+from millpond.serving.monitor.reference import References
 from millpond.serving.monitor.window import MEMORY
 
 HOST = "127.0.0.1"
@@ -48,16 +49,18 @@ def main(argv: list[str] | None = None) -> int:
         os.nice(5)
     serving = Path(os.environ["MILLPOND_SERVING_DATA"]).absolute()
     store, bucket = _lake(serving)
+    own = (options.data or serving / "monitor").absolute()
     collector = Collector(
         serving / "predictions",
-        (options.data or serving / "monitor").absolute(),
+        own,
         store,
         bucket,
         seconds=options.batch_seconds,
         disk=options.disk,
         memory=options.memory,
     )
-    questions = Questions(collector, History(store, bucket), grace=options.grace)
+    references = References(own, store)
+    questions = Questions(collector, History(store, bucket), references, grace=options.grace)
     # uvicorn sends itself the signal again that it stopped for; that shall not end the process.
     signal.signal(signal.SIGTERM, lambda number, frame: None)
     uvicorn.run(

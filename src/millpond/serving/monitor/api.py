@@ -48,6 +48,9 @@ def application(collector: Collector, questions: Questions, token: str) -> Starl
         Route(item + "/window", json(questions.window)),
         Route(item + "/compare", json(questions.compare)),
         Route(item + "/distance", json(questions.distance)),
+        Route(item + "/experiment", json(questions.experiment)),
+        Route(item + "/drift", json(questions.drift)),
+        Route(item + "/quality", json(questions.quality)),
     ]
 
     @asynccontextmanager

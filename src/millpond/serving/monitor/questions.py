@@ -5,6 +5,7 @@ A time is given as Unix seconds, as an ISO 8601 date, or as how long ago: ``15m`
 
 from __future__ import annotations
 
+import math
 import re
 from datetime import UTC, datetime
 from time import time
@@ -13,11 +14,15 @@ from typing import Any
 from millpond.model.errors import MillpondError
 from millpond.serving.monitor import distance
 from millpond.serving.monitor.collector import Collector
-from millpond.serving.monitor.columns import latest, outputs
+from millpond.serving.monitor.columns import features, latest, outputs
 from millpond.serving.monitor.compare import GRACE, TOLERANCE, compare
+from millpond.serving.monitor.drift import drift, verdict
+from millpond.serving.monitor.experiment import experiment
 from millpond.serving.monitor.history import History
 from millpond.serving.monitor.intake import Intake
+from millpond.serving.monitor.quality import quality
 from millpond.serving.monitor.record import Entry, Prediction
+from millpond.serving.monitor.reference import References, unreadable
 from millpond.serving.monitor.summary import summary
 from millpond.serving.monitor.window import View
 
@@ -33,9 +38,12 @@ class BadQuestion(MillpondError):  # noqa: N818 - named for what it says
 class Questions:
     """Answers from the window, and from the lake where a question reaches further back."""
 
-    def __init__(self, collector: Collector, history: History, grace: float = GRACE) -> None:
+    def __init__(
+        self, collector: Collector, history: History, references: References, grace: float = GRACE
+    ) -> None:
         self._collector = collector
         self._history = history
+        self._references = references
         self._grace = grace
 
     def deployments(self) -> dict[str, Any]:
@@ -89,6 +97,45 @@ class Questions:
         )
         return {**_about(intake, view), **distance.of_outputs(first, second)}
 
+    def experiment(self, name: str, query: Query) -> dict[str, Any]:
+        """The outcomes of an experiment's arms: those asked for, else the controller's, else all revisions."""
+        intake, view = self._view(name, query)
+        asked = intake.settings.experiment
+        arms = query.get("arms", "").split(",") if query.get("arms") else list(asked.arms if asked else ())
+        arms = arms or view.revisions()
+        since = _since(query) or (asked.since if asked else None)
+        found = experiment(arms, view.of(None, since, _until(query)), view.feedback)
+        title = asked.name if asked else None
+        return {"name": title, "since": since, **_about(intake, view), **found}
+
+    def drift(self, name: str, query: Query) -> dict[str, Any]:
+        """What comes in and goes out now, beside the reference."""
+        intake, view = self._view(name, query)
+        revision = query.get("revision") or intake.settings.primary or _only(view)
+        about = {"revision": revision, **_about(intake, view)}
+        try:
+            reference = self._references.find(intake.settings, view, revision)
+        except MillpondError as error:
+            return {**about, "reference": unreadable(error), "features": [], "outputs": [], "verdict": None}
+        since = max(_since(query) or 0.0, math.nextafter(reference.until, math.inf))
+        recent = latest([entry for entry in view.of(revision, since, _until(query)) if entry.answered])
+        columns_in = drift(reference.features, features(recent))
+        columns_out = drift(reference.outputs, outputs(recent))
+        return {
+            **about,
+            "reference": reference.about(),
+            "requests": len(recent),
+            "features": columns_in,
+            "outputs": columns_out,
+            "verdict": verdict([*columns_in, *columns_out]),
+        }
+
+    def quality(self, name: str, query: Query) -> dict[str, Any]:
+        """How good each revision's predictions were, by the truths that came."""
+        intake, view = self._view(name, query)
+        chosen = view.of(query.get("revision"), _since(query), _until(query))
+        return {**_about(intake, view), **quality(chosen, view.feedback)}
+
     def _sides(
         self, intake: Intake, view: View, query: Query
     ) -> tuple[dict[str, str], list[Prediction], list[Prediction]]:
@@ -125,6 +172,12 @@ class Questions:
         here = {_key(entry) for entry in recent}
         older, complete = self._history.load(intake.settings.namespace, name, since, forgotten + 0.001)
         return intake, View([*(entry for entry in older if _key(entry) not in here), *recent], complete)
+
+
+def _only(view: View) -> str | None:
+    """The revision that answered, where there is but one."""
+    found = {entry.revision for entry in view.predictions if not entry.shadow}
+    return found.pop() if len(found) == 1 else None
 
 
 def _key(entry: Entry) -> tuple[type, str, str, float]:
