@@ -98,7 +98,7 @@ class Questions:
         return {**_about(intake, view), **distance.of_outputs(first, second)}
 
     def experiment(self, name: str, query: Query) -> dict[str, Any]:
-        """The outcomes of an experiment's arms: those asked for, else the controller's, else all revisions."""
+        """The outcomes of arms: those asked for, else the controller's, else all revisions."""
         intake, view = self._view(name, query)
         asked = intake.settings.experiment
         arms = query.get("arms", "").split(",") if query.get("arms") else list(asked.arms if asked else ())
