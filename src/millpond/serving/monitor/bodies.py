@@ -16,11 +16,13 @@ import orjson
 
 from millpond.model.errors import MillpondError
 from millpond.serving.monitor.record import Feedback, Prediction
-from millpond.serving.server import v1, v2
+from millpond.serving.openinference import ModelInferRequest, ModelInferResponse
+from millpond.serving.server import grpc_messages, v1, v2
 from millpond.serving.server.signature import Signature
 from millpond.serving.server.tensors import Tensor
 
 PREDICTION = "prediction"
+GRPC = "grpc-v2"
 _WIDEST = 200  # columns of a matrix that are told apart; an image's pixels are no features
 _UNKNOWN = Signature(None, None)
 Columns = dict[str, list[Any]]
@@ -77,35 +79,53 @@ def _attempt(read: Callable[[Prediction], Columns], entry: Prediction) -> Column
 
 
 def _features(entry: Prediction) -> Columns:
-    body = orjson.loads(entry.request)
-    request = v1.read(body, _UNKNOWN) if entry.protocol == "v1" else v2.read(body)
+    if entry.protocol == GRPC:
+        request, _ = grpc_messages.read(entry.request)
+    elif entry.protocol == "v1":
+        request = v1.read(orjson.loads(entry.request), _UNKNOWN)
+    else:
+        text, tail = v2.split(entry.request, _length(entry.request_header))
+        request = v2.read(orjson.loads(text), tail)
     return _columns(request.inputs, "feature")
 
 
 def _outputs(entry: Prediction) -> Columns:
-    body = orjson.loads(entry.response)
-    if entry.protocol == "v1":
-        found = body["predictions"]
-        rows = found if isinstance(found, list) else [found]
-        tensors = v1.read({"instances": rows}, _UNKNOWN).inputs
-    else:
-        tensors = v2.read({"inputs": body["outputs"]}).inputs
-    columns = _columns(tensors, PREDICTION)
+    columns = _columns(_answered(entry), PREDICTION)
     return {PREDICTION: next(iter(columns.values()))} if len(columns) == 1 else columns
+
+
+def _answered(entry: Prediction) -> list[Tensor]:
+    """The tensors of an answer: it has the form of a request, so that a request's reader serves."""
+    if entry.protocol == GRPC:
+        answer = grpc_messages.parsed(ModelInferResponse, entry.response)
+        message = ModelInferRequest(raw_input_contents=answer.raw_output_contents)
+        for output in answer.outputs:  # the two messages have the same fields
+            message.inputs.add().ParseFromString(output.SerializeToString())
+        return grpc_messages.read(message.SerializeToString())[0].inputs
+    if entry.protocol == "v1":
+        found = orjson.loads(entry.response)["predictions"]
+        return v1.read({"instances": found if isinstance(found, list) else [found]}, _UNKNOWN).inputs
+    text, tail = v2.split(entry.response, _length(entry.response_header))
+    return v2.read({"inputs": orjson.loads(text)["outputs"]}, tail).inputs
+
+
+def _length(header: int | None) -> str | None:
+    return None if header is None else str(header)
 
 
 def _columns(tensors: list[Tensor], matrix: str) -> Columns:
     """Tensors as columns; of a matrix that stands alone, the columns are numbered."""
     found: Columns = {}
     for tensor in tensors:
+        values = tensor.data if isinstance(tensor.data, list) else tensor.data.tolist()
         rows = tensor.shape[0] if tensor.shape else 1
-        width = len(tensor.data) // rows if rows else 0
+        width = len(values) // rows if rows else 0
         if width == 1:
-            found[tensor.name] = [_value(value) for value in tensor.data]
+            found[tensor.name] = [_value(value) for value in values]
             continue
         word = matrix if len(tensors) == 1 else tensor.name
         for index in range(min(width, _WIDEST)):
-            found[f"{word} {index}"] = [_value(value) for value in tensor.data[index::width]]
+            found[f"{word} {index}"] = [_value(value) for value in values[index::width]]
     return found
 
 
@@ -115,4 +135,4 @@ def _value(value: Any) -> Any:
         return None
     if value is None or isinstance(value, bool | int | float):
         return value
-    return str(value)[:200]
+    return value.decode(errors="replace")[:200] if isinstance(value, bytes) else str(value)[:200]
