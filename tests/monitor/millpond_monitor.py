@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import random
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -221,3 +222,48 @@ def rows(python: Path, files: list[Path]) -> list[dict[str, Any]]:
 def ids(found: Iterator[dict[str, Any]] | list[dict[str, Any]], kind: str = "inference.request") -> list[str]:
     """The ids of the events of a type."""
     return [row["id"] for row in found if row["type"].endswith(kind)]
+
+
+def fill_everything(monitor: Monitor, name: str) -> None:
+    """A deployment with a shadow, an experiment, drift, outcomes and truths: whatever a report can show."""
+    dice = random.Random(7)
+    arms = [f"{name}-1", f"{name}-2"]
+    began = time.time() - 600
+    monitor.settings(
+        name,
+        primary=arms[0],
+        shadow=f"{name}-3",
+        experiment={"name": "checkout", "arms": arms, "since": began - 1},
+    )
+    logs = {revision: Revision(monitor.folder, name, revision) for revision in [*arms, f"{name}-3"]}
+    count = 2400
+    for number in range(count):
+        now = number > 1000
+        features = {
+            "distance_km": dice.gauss(1200 if now else 800, 300),
+            "departure_hour": dice.gauss(13, 4),
+            "airline": dice.choices(["Kestrel", "Heron", "Ibis"], [1, 4, 2] if now else [3, 2, 2])[0],
+        }
+        score = min(0.99, max(0.01, dice.gauss(0.55 if number % 2 else 0.4, 0.2)))
+        own = logs[arms[0] if not now or number % 3 else arms[1]]
+        when = began + number / 5
+        identity = own.predict(features, score, ms=dice.lognormvariate(1.0, 0.4), arrival=when)
+        if own is logs[arms[0]]:
+            logs[f"{name}-3"].predict(
+                features,
+                min(1.0, max(0.0, score + dice.gauss(0.01, 0.03))),
+                identity=identity,
+                shadow=True,
+                ms=dice.lognormvariate(1.5, 0.5),
+                arrival=when,
+                status=503 if number % 400 == 0 else 200,
+            )
+        own.feedback(
+            identity,
+            reward=int(dice.random() < (0.12 if own is logs[arms[0]] else 0.2)),
+            truth=int(dice.random() < score),
+        )
+    for log in logs.values():
+        log.close()
+    monitor.wait_for(name, count)
+    until(lambda: monitor.get(name, "compare")["waiting"] == 0, "the comparison does not come to rest")

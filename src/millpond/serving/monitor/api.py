@@ -20,6 +20,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from millpond.model.errors import MillpondError
+from millpond.serving.monitor import report
 from millpond.serving.monitor.collector import Collector, UnknownDeployment
 from millpond.serving.monitor.questions import BadQuestion, Questions
 
@@ -41,8 +42,20 @@ def application(collector: Collector, questions: Questions, token: str) -> Starl
     def json(answer: Answer) -> Callable[[Request], Any]:
         return guarded(lambda request: _json(answer(request.path_params["name"], dict(request.query_params))))
 
+    def drawn(draw: Callable[[Questions, str, dict[str, str]], Response]) -> Callable[[Request], Any]:
+        def answer(request: Request) -> Response:
+            try:
+                return draw(questions, request.path_params.get("name", ""), dict(request.query_params))
+            except MillpondError as error:
+                if "text/html" not in request.headers.get("accept", ""):
+                    raise
+                return report.refusal(error, _status(error))
+
+        return guarded(answer)
+
     item = "/deployments/{name}"
     routes = [
+        Route("/", drawn(report.index)),
         Route("/healthz", _healthy),
         Route("/deployments", guarded(lambda request: _json(questions.deployments()))),
         Route(item + "/window", json(questions.window)),
@@ -51,6 +64,8 @@ def application(collector: Collector, questions: Questions, token: str) -> Starl
         Route(item + "/experiment", json(questions.experiment)),
         Route(item + "/drift", json(questions.drift)),
         Route(item + "/quality", json(questions.quality)),
+        Route(item + "/report", drawn(report.report)),
+        Route(item + "/compare.svg", drawn(report.picture)),
     ]
 
     @asynccontextmanager
@@ -77,9 +92,12 @@ async def _http_error(request: Request, error: HTTPException) -> Response:
 
 
 async def _millpond_error(request: Request, error: MillpondError) -> Response:
-    status = 404 if isinstance(error, UnknownDeployment) else 400 if isinstance(error, BadQuestion) else 503
     text = f"{error.message}; {error.hint}" if error.hint else error.message
-    return _json({"error": text}, status)
+    return _json({"error": text}, _status(error))
+
+
+def _status(error: MillpondError) -> int:
+    return 404 if isinstance(error, UnknownDeployment) else 400 if isinstance(error, BadQuestion) else 503
 
 
 async def _server_error(request: Request, error: Exception) -> Response:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections import Counter
 from datetime import UTC, datetime
 from time import time
 from typing import Any
@@ -14,8 +15,8 @@ from typing import Any
 from millpond.model.errors import MillpondError
 from millpond.serving.monitor import distance
 from millpond.serving.monitor.collector import Collector
-from millpond.serving.monitor.columns import features, latest, outputs
-from millpond.serving.monitor.compare import GRACE, TOLERANCE, compare
+from millpond.serving.monitor.columns import Sample, features, kind_of, latest, outputs
+from millpond.serving.monitor.compare import GRACE, TOLERANCE, compare, points
 from millpond.serving.monitor.drift import drift, verdict
 from millpond.serving.monitor.experiment import experiment
 from millpond.serving.monitor.history import History
@@ -63,6 +64,25 @@ class Questions:
             )
         return {"items": items}
 
+    def overview(self, name: str, query: Query) -> dict[str, Any]:
+        """Who does what in a deployment, what each revision did, and what the log lacks and why."""
+        intake, view = self._view(name, query)
+        settings, since, until = intake.settings, _since(query), _until(query)
+        parts = {"primary": settings.primary, "canary": settings.canary, "shadow": settings.shadow}
+        return {
+            **_about(intake, view),
+            "namespace": settings.namespace,
+            "roles": {revision: role for role, revision in parts.items() if revision},
+            "experiment": settings.experiment.name if settings.experiment else None,
+            "mirror_percent": settings.mirror_percent,
+            "revisions": {
+                revision: summary(view.of(revision, since, until)) for revision in view.revisions()
+            },
+            "feedback": len(view.feedback),
+            "gap_reasons": dict(Counter(gap.reason for gap in view.gaps)),
+            "forgotten": intake.window.forgotten,
+        }
+
     def window(self, name: str, query: Query) -> dict[str, Any]:
         """What a revision did since a time."""
         intake, view = self._view(name, query)
@@ -81,6 +101,15 @@ class Questions:
             mirrored=intake.settings.mirror_percent,
         )
         return {**names, **_about(intake, view), **answer}
+
+    def points(self, name: str, query: Query) -> dict[str, Any]:
+        """What a plot of a primary and its shadow shows."""
+        intake, view = self._view(name, query)
+        names, primary, shadow = self._sides(intake, view, query)
+        found = points(primary, shadow, _number(query, "tolerance", TOLERANCE))
+        values = found["values"]
+        sides = [Sample([pair[side] for pair in values], 0) for side in (0, 1)]
+        return {**names, **found, "kind": kind_of(*sides)}
 
     def distance(self, name: str, query: Query) -> dict[str, Any]:
         """How far apart the outputs of two revisions are."""
