@@ -54,6 +54,18 @@ def test_names_from_requests_are_text(shared_monitor: Monitor, revision: Make) -
     assert policy.startswith("default-src 'none'; img-src data:; style-src 'sha256-")
 
 
+def test_no_column_is_gone_before_anything_is_compared(shared_monitor: Monitor, revision: Make) -> None:
+    log = revision(shared_monitor.folder, "young", "young-1")
+    for number in range(12):
+        log.predict({"x": 1.0}, number / 2)
+    log.close()
+    shared_monitor.wait_for("young", 12)
+    text = shared_monitor.ask("/deployments/young/report").body.decode()
+    assert "The reference has 12 of 1,000 rows and still grows" in text
+    assert "not seen any more" not in text
+    assert shared_monitor.get("young", "drift")["verdict"] == "too few values"
+
+
 def test_an_empty_report_says_what_to_do(shared_monitor: Monitor, revision: Make) -> None:
     revision(shared_monitor.folder, "empty", "empty-1", mode="off").close()
     until(lambda: shared_monitor.ask("/deployments/empty/window").status == 200, "no deployment")

@@ -35,8 +35,7 @@ def drift(found: Data) -> Html:
         return section(
             "Drift", paragraph(f"The reference cannot be read: {reference['error']}.", kind="note")
         )
-    every = [*found["features"], *found["outputs"]]
-    if not every:
+    if not reference["rows"]:
         return section(
             "Drift",
             paragraph(
@@ -45,6 +44,8 @@ def drift(found: Data) -> Html:
                 " logs requests and answers.",
             ),
         )
+    if not found["requests"]:
+        return section("Drift", paragraph(badge(found["verdict"]), " ", _waiting(reference)))
     of = f" of {reference['revision']}" if reference["revision"] else ""
     parts: list[Any] = [
         paragraph(
@@ -54,13 +55,7 @@ def drift(found: Data) -> Html:
         )
     ]
     if not reference["whole"]:
-        parts.append(
-            paragraph(
-                f"The reference has {reference['rows']:,} of {reference['needed']:,} rows and still grows; "
-                "drift is told of what comes after it.",
-                kind="note",
-            )
-        )
+        parts.append(paragraph(_waiting(reference), kind="note"))
     drawn = [(column, side) for side in ("features", "outputs") for column in found[side] if column["bins"]]
     drawn.sort(key=lambda item: (item[0]["verdict"] == STABLE, -(item[0]["psi"] or 0.0)))
     parts.append(
@@ -97,6 +92,15 @@ def drift(found: Data) -> Html:
         )
     )
     return section("Drift", *parts)
+
+
+def _waiting(reference: Data) -> str:
+    if reference["whole"]:
+        return f"No request has been answered since the reference, {reference['source']}, was complete."
+    return (
+        f"The reference has {reference['rows']:,} of {reference['needed']:,} rows and still grows; "
+        "drift is told of what comes after it."
+    )
 
 
 def _column(column: Data) -> tuple[Any, ...]:

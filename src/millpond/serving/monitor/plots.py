@@ -181,7 +181,7 @@ def latencies(first: Sequence[float], second: Sequence[float], names: tuple[str,
     low, high = (float(every.min()), float(np.quantile(every, 0.999))) if len(every) else (1.0, 10.0)
     x = _Scale(low, high, _LEFT, WIDTH - _RIGHT, log=True)
     y = _Scale(0, 1, HEIGHT - _BOTTOM, _TOP + 8)
-    body = _axes(x, y, "share of requests that took at most so many milliseconds", "", percent=True)
+    body = _axes(x, y, "share that took at most so many milliseconds", "", percent=True)
     said = []
     for place, (side, name) in enumerate(zip(sides, names, strict=True), 1):
         if len(side):

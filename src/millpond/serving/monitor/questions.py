@@ -148,8 +148,9 @@ class Questions:
             return {**about, "reference": unreadable(error), "features": [], "outputs": [], "verdict": None}
         since = max(_since(query) or 0.0, math.nextafter(reference.until, math.inf))
         recent = latest([entry for entry in view.of(revision, since, _until(query)) if entry.answered])
-        columns_in = drift(reference.features, features(recent))
-        columns_out = drift(reference.outputs, outputs(recent))
+        # Without a request since then no column is gone: nobody asked.
+        columns_in = drift(reference.features, features(recent)) if recent else []
+        columns_out = drift(reference.outputs, outputs(recent)) if recent else []
         return {
             **about,
             "reference": reference.about(),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
+from urllib.parse import quote
 
 from starlette.responses import Response
 
@@ -12,7 +13,6 @@ from millpond.serving.monitor.columns import label
 from millpond.serving.monitor.markup import (
     Html,
     code,
-    heading,
     html,
     join,
     page,
@@ -30,7 +30,7 @@ def index(questions: Questions, name: str, query: Query) -> Response:
     items = questions.deployments()["items"]
     rows = [
         (
-            Html(f'<a href="/deployments/{html(item["name"])}/report">{html(item["name"])}</a>'),
+            Html(f'<a href="/deployments/{quote(item["name"], safe="")}/report">{html(item["name"])}</a>'),
             item["namespace"],
             ", ".join(item["revisions"]) or "-",
             f"{item['predictions']:,}",
@@ -91,9 +91,7 @@ def refusal(error: MillpondError, status: int) -> Response:
     """An error, for a person in a browser."""
     content = join(
         [
-            Html("<header>"),
-            heading("This cannot be shown"),
-            Html("</header>"),
+            Html("<header><h1>This cannot be shown</h1></header>"),
             paragraph(error.message, "; " if error.hint else "", error.hint or ""),
             Html('<p><a href="/">All deployments</a></p>'),
         ]
