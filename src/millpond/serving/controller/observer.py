@@ -101,9 +101,15 @@ class Observer:
         return Window(int(found["requests"]), int(found["errors"]), found.get("p99_ms"))
 
     async def distance(self, name: str, a: str, b: str, since: float) -> float | None:
-        """How far the outputs of two revisions are apart; None when that is not known."""
+        """How far the outputs of two revisions are apart; None when that is not known.
+
+        A distance that samples of one distribution have as well counts for nothing.
+        """
         found = await self._ask(f"/deployments/{name}/distance", a=a, b=b, since=since)
-        return None if found is None or found.get("value") is None else float(found["value"])
+        if found is None or found.get("value") is None:
+            return None
+        value = float(found["value"])
+        return value if value > float(found.get("chance") or 0.0) else 0.0
 
     async def _ask(self, path: str, **query: object) -> dict[str, Any] | None:
         if self._monitor is None:
