@@ -50,7 +50,7 @@ th[scope=row]{font-weight:600}
 th:first-child,td.text,th.text{text-align:left}
 td.text code{white-space:normal}
 td.wide,th.wide{white-space:normal;overflow-wrap:anywhere;min-width:9rem}
-tbody th{white-space:normal;overflow-wrap:anywhere;min-width:6rem;max-width:16rem}
+tbody th{white-space:normal;overflow-wrap:anywhere;min-width:7.5rem;max-width:16rem}
 .badge{display:inline-block;padding:.05rem .55rem;border-radius:1rem;font-size:.85rem;font-weight:600;
 white-space:nowrap;color:var(--soft);background:var(--deep)}
 .badge.calm{color:var(--calm);background:var(--calm-ground)}
