@@ -5,7 +5,7 @@ way of an answer is one append to a list in memory, a thread of its own writes t
 second, and when it cannot keep up, predictions are dropped and counted, never delayed.
 
 A folder belongs to one deployment. ``control.json`` in it says what to keep; the writer looks at
-it once a second. A segment is ``<revision>.<pid>.<start in ms>.<n>.open`` while it is written and
+it each time it writes. A segment is ``<revision>.<pid>.<start in ms>.<n>.open`` while it is written and
 ``.seg`` when it is whole, after 2 s or 8 MiB. A process that died leaves an ``.open`` one: what
 is whole of it counts, and up to the last second may be missing.
 
@@ -46,8 +46,7 @@ MODES = ("off", "all", "request", "response")
 _LENGTHS = struct.Struct("<III")
 _SEGMENT_BYTES = 8 * 1024 * 1024
 _SEGMENT_SECONDS = 2.0
-_WRITE_SECONDS = 0.25
-_LOOK_SECONDS = 1.0
+_WRITE_SECONDS = 0.2
 _QUEUE_FRAMES = 20_000
 _QUEUE_BYTES = 64 * 1024 * 1024
 
@@ -142,6 +141,7 @@ class SegmentWriter:
         self._queue: list[tuple[dict[str, Any], bytes, bytes]] = []
         self._bytes = 0
         self._overflow = 0
+        self._seen: tuple[int, int, int] | None = None
         self._look()
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="prediction-log", daemon=True)
@@ -213,15 +213,21 @@ class SegmentWriter:
             self._bytes += size
 
     def _look(self) -> None:
+        """See what is to be kept; a file that was not replaced is not read again."""
+        try:
+            found = (self.folder / CONTROL).stat()
+            seen = (found.st_ino, found.st_mtime_ns, found.st_size)
+        except OSError:
+            seen = None
+        if seen is not None and seen == self._seen:
+            return
+        self._seen = seen
         self._control = Control.read(self.folder)
         self.on = self._control.mode != "off"
 
     def _run(self) -> None:
-        looked = monotonic()
         while not self._stopping.wait(_WRITE_SECONDS):
-            if monotonic() - looked >= _LOOK_SECONDS:
-                looked = monotonic()
-                self._look()
+            self._look()
             self._drain()
             if self._segment is not None and self._segment.age >= _SEGMENT_SECONDS:
                 self._finish()

@@ -22,6 +22,7 @@ from starlette.routing import Route
 from millpond.model.errors import MillpondError
 from millpond.serving.monitor import report
 from millpond.serving.monitor.collector import Collector, UnknownDeployment
+from millpond.serving.monitor.metrics import MEDIA_TYPE, Metrics
 from millpond.serving.monitor.questions import BadQuestion, Questions
 
 Answer = Callable[[str, dict[str, str]], Any]
@@ -53,10 +54,12 @@ def application(collector: Collector, questions: Questions, token: str) -> Starl
 
         return guarded(answer)
 
+    metrics = Metrics(collector, questions)
     item = "/deployments/{name}"
     routes = [
         Route("/", drawn(report.index)),
         Route("/healthz", _healthy),
+        Route("/metrics", guarded(lambda request: Response(metrics.page(), media_type=MEDIA_TYPE))),
         Route("/deployments", guarded(lambda request: _json(questions.deployments()))),
         Route(item + "/window", json(questions.window)),
         Route(item + "/compare", json(questions.compare)),

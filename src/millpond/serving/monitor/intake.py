@@ -7,6 +7,7 @@ so that the same segments always make the same object. The gap that giving up ma
 from __future__ import annotations
 
 import logging
+from bisect import bisect_left
 from collections import Counter
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -24,14 +25,21 @@ from millpond.serving.monitor.window import Window
 
 log = logging.getLogger(__name__)
 
+# Seconds: a small model answers in under a millisecond, a large one in seconds.
+BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 _BATCH_BYTES = 32 * 1024 * 1024
 
 
 @dataclass
 class Counts:
-    """What was seen since the monitor started, for its metrics."""
+    """What was seen since the monitor started, for its metrics.
+
+    `predictions` by revision, status and shadow; `times` by revision and shadow: the answers in each
+    of `BUCKETS` and beyond the last, and the sum of their seconds.
+    """
 
     predictions: Counter[tuple[str, str, bool]] = field(default_factory=Counter)
+    times: dict[tuple[str, bool], list[float]] = field(default_factory=dict)
     feedback: int = 0
     gaps: Counter[str] = field(default_factory=Counter)
     dropped: int = 0
@@ -40,6 +48,10 @@ class Counts:
         """Count an entry."""
         if isinstance(entry, Prediction):
             self.predictions[entry.revision, str(entry.status), entry.shadow] += 1
+            if entry.answered:
+                times = self.times.setdefault((entry.revision, entry.shadow), [0.0] * (len(BUCKETS) + 2))
+                times[bisect_left(BUCKETS, entry.ms / 1000)] += 1
+                times[-1] += entry.ms / 1000
         elif isinstance(entry, Gap):
             self.gaps[entry.reason] += 1
             self.dropped += entry.count or 0

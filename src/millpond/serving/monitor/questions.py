@@ -133,7 +133,11 @@ class Questions:
         arms = query.get("arms", "").split(",") if query.get("arms") else list(asked.arms if asked else ())
         arms = arms or view.revisions()
         since = _since(query) or (asked.since if asked else None)
-        found = experiment(arms, view.of(None, since, _until(query)), view.feedback)
+        chosen = view.of(None, since, _until(query))
+        # What became of predictions of another time is no news, and not unattributed either.
+        others = {entry.id for entry in view.predictions} - {entry.id for entry in chosen}
+        told = [entry for entry in view.feedback if entry.id not in others]
+        found = experiment(arms, chosen, told)
         title = asked.name if asked else None
         return {"name": title, "since": since, **_about(intake, view), **found}
 
