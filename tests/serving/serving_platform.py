@@ -63,6 +63,7 @@ class ServingPlatform:
                 stdout=log,
                 stderr=log,
                 env=self.environment,
+                cwd=self._folder,  # where an MLflow without a server keeps its runs
                 start_new_session=True,
             )
         for part in self._parts:
@@ -89,6 +90,7 @@ class ServingPlatform:
                 stdout=log,
                 stderr=log,
                 env=self.environment,
+                cwd=self._folder,  # where an MLflow without a server keeps its runs
                 start_new_session=True,
             )
 
