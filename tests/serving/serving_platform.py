@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import subprocess
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -130,6 +131,14 @@ class ServingPlatform:
                 return found
             assert time.monotonic() < deadline, (found, self.log.read_text())
             time.sleep(0.1)
+
+
+def until(true: Callable[[], bool], seconds: float = 60) -> None:
+    """Wait for what has to come."""
+    deadline = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < deadline, "it did not come to that"
+        time.sleep(0.1)
 
 
 def _range() -> str:

@@ -6,13 +6,12 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from millpond_gateway import Gateway
-from serving_platform import ServingPlatform, document
+from serving_platform import ServingPlatform, document, until
 
 from millpond.serving import edits
 from millpond.serving.client import ServingError, condition
@@ -21,13 +20,6 @@ from model_servers import ask
 IRIS = {"instances": [[5.1, 3.5, 1.4, 0.2]]}
 
 pytestmark = pytest.mark.slow
-
-
-def until(true: Callable[[], bool], seconds: float = 60) -> None:
-    deadline = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < deadline, "it did not come to that"
-        time.sleep(0.1)
 
 
 def graph(name: str, kind: str, *services: str) -> dict[str, Any]:

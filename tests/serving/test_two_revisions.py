@@ -19,7 +19,7 @@ from typing import Any
 
 import pytest
 from millpond_gateway import Gateway
-from serving_platform import ServingPlatform, document
+from serving_platform import ServingPlatform, document, until
 
 from millpond.serving import edits
 from millpond.serving.annotations import Rollout
@@ -71,13 +71,6 @@ def traffic(gateway: Gateway, threads: int = 4) -> Iterator[list[Any]]:
         done.set()
         for thread in running:
             thread.join()
-
-
-def until(true: Any, seconds: float = 60) -> None:
-    deadline = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < deadline, "it did not come to that"
-        time.sleep(0.1)
 
 
 def test_a_canary_gets_its_share_and_moves_without_a_lost_request(

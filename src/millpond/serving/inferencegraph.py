@@ -14,11 +14,12 @@ from collections.abc import Iterator
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import Field, field_validator
 
 from millpond.model import document as documents
 from millpond.model.errors import DocumentErrors, MillpondError, did_you_mean
 from millpond.serving.inferenceservice import Metadata, Resources
+from millpond.serving.part import Part, refusing
 from millpond.serving.router import gjson
 
 API_VERSION = "serving.kserve.io/v1alpha1"
@@ -34,11 +35,7 @@ _SECONDS = Annotated[int, Field(gt=0)]
 Path = tuple[str | int, ...]
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
-
-
-class Step(_Part):
+class Step(Part):
     """One call of a deployment, an address, or another node."""
 
     name: str = ""
@@ -81,14 +78,14 @@ class Step(_Part):
         return url
 
 
-class Node(_Part):
+class Node(Part):
     """A router: what it does with its steps."""
 
     routerType: Literal["Sequence", "Splitter", "Ensemble", "Switch"]  # noqa: N815
     steps: tuple[Step, ...] = Field(default=(), strict=False)
 
 
-class RouterTimeouts(_Part):
+class RouterTimeouts(Part):
     """Seconds: to read a request, until it is answered, between requests, for one call of a step."""
 
     serverRead: _SECONDS | None = None  # noqa: N815
@@ -97,7 +94,7 @@ class RouterTimeouts(_Part):
     serviceClient: _SECONDS | None = None  # noqa: N815
 
 
-class GraphSpec(_Part):
+class GraphSpec(Part):
     """What is wanted: the nodes, of which ``root`` is asked first."""
 
     nodes: Annotated[dict[str, Node], Field(max_length=200)]
@@ -109,17 +106,10 @@ class GraphSpec(_Part):
     scaleTarget: Annotated[int, Field(ge=0)] | None = None  # noqa: N815
     scaleMetric: Literal["cpu", "memory", "concurrency", "rps"] | None = None  # noqa: N815
 
-    @model_validator(mode="before")
-    @classmethod
-    def _refuse_later(cls, data: Any) -> Any:
-        if isinstance(data, dict):
-            for word in _LATER:
-                if word in data:
-                    raise ValueError(f"{word} is not supported, a graph has no pod of its own")
-        return data
+    _later = refusing(_LATER, "is not supported, a graph has no pod of its own")
 
 
-class InferenceGraph(_Part):
+class InferenceGraph(Part):
     """A graph as a file or an API body."""
 
     apiVersion: Literal["serving.kserve.io/v1alpha1"] = "serving.kserve.io/v1alpha1"  # noqa: N815

@@ -11,10 +11,11 @@ from __future__ import annotations
 import re
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
+from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from millpond.model.document import load
 from millpond.serving.annotations import Intentions
+from millpond.serving.part import Part, refusing
 
 API_VERSION = "serving.kserve.io/v1beta1"
 DEFAULT_NAMESPACE = "default"
@@ -61,21 +62,6 @@ _LATER: dict[str, tuple[str, ...]] = {
 }  # fmt: skip
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
-
-
-def _refuse_later(part: str) -> Any:
-    def check(data: Any) -> Any:
-        if isinstance(data, dict):
-            for word in _LATER[part]:
-                if word in data:
-                    raise ValueError(f"{word} is not supported")
-        return data
-
-    return model_validator(mode="before")(check)
-
-
 def _text(value: Any) -> Any:
     """Numbers and truth values as YAML wrote them: `"2"` and `2` are the same quantity."""
     if isinstance(value, bool):
@@ -86,7 +72,7 @@ def _text(value: Any) -> Any:
 Text = Annotated[str, BeforeValidator(_text)]
 
 
-class ModelFormat(_Part):
+class ModelFormat(Part):
     """Which framework wrote the model."""
 
     name: str
@@ -100,13 +86,13 @@ class ModelFormat(_Part):
         return name
 
 
-class EnvVar(_Part):
+class EnvVar(Part):
     """One environment variable of the model's process."""
 
     name: str
     value: Text = ""
 
-    _later = _refuse_later("env")
+    _later = refusing(_LATER["env"])
 
     @field_validator("name")
     @classmethod
@@ -116,7 +102,7 @@ class EnvVar(_Part):
         return name
 
 
-class Resources(_Part):
+class Resources(Part):
     """What the model may take.
 
     On one machine a limit of memory is the size at which its process is replaced; all else is shared.
@@ -151,7 +137,7 @@ def quantity(text: str) -> float:
     return float(match[1]) * _FACTORS.get(match[2] or "", 1.0)
 
 
-class Model(_Part):
+class Model(Part):
     """The model and where it is."""
 
     modelFormat: ModelFormat  # noqa: N815
@@ -161,7 +147,7 @@ class Model(_Part):
     resources: Resources = Field(default_factory=Resources)
     env: tuple[EnvVar, ...] = Field(default=(), strict=False)
 
-    _later = _refuse_later("model")
+    _later = refusing(_LATER["model"])
 
     @field_validator("protocolVersion", mode="before")
     @classmethod
@@ -179,7 +165,7 @@ class Model(_Part):
         return uri
 
 
-class Logger(_Part):
+class Logger(Part):
     """Which halves of a prediction are logged, and where else than to the lake they are sent.
 
     ``url`` takes CloudEvents by HTTP, as KServe's logger sends them; without it only the lake gets them.
@@ -188,7 +174,7 @@ class Logger(_Part):
     mode: Literal["all", "request", "response"] = "all"
     url: str | None = None
 
-    _later = _refuse_later("logger")
+    _later = refusing(_LATER["logger"])
 
     @field_validator("url")
     @classmethod
@@ -198,7 +184,7 @@ class Logger(_Part):
         return url
 
 
-class Batcher(_Part):
+class Batcher(Part):
     """How requests are put together: rows of a batch, and milliseconds to wait for it to fill."""
 
     maxBatchSize: Annotated[int, Field(ge=1, le=100_000)] = 32  # noqa: N815
@@ -206,7 +192,7 @@ class Batcher(_Part):
     timeout: Annotated[int, Field(ge=1)] | None = None
 
 
-class Predictor(_Part):
+class Predictor(Part):
     """The serving part of the deployment.
 
     ``scaleTarget`` is the number of requests at once that one replica is meant to have; ``timeout`` is in
@@ -224,7 +210,7 @@ class Predictor(_Part):
     batcher: Batcher | None = None
     timeout: Annotated[int, Field(ge=1, le=86_400)] | None = None
 
-    _later = _refuse_later("predictor")
+    _later = refusing(_LATER["predictor"])
 
     @model_validator(mode="before")
     @classmethod
@@ -261,14 +247,14 @@ class Predictor(_Part):
         return low, max(self.maxReplicas or 1, low)
 
 
-class Container(_Part):
+class Container(Part):
     """Python before or beside the model: its one argument is ``file.py:Name`` in the model's folder."""
 
     name: str
     args: Annotated[tuple[str, ...], Field(strict=False)]
     env: tuple[EnvVar, ...] = Field(default=(), strict=False)
 
-    _later = _refuse_later("container")
+    _later = refusing(_LATER["container"])
 
     @field_validator("args")
     @classmethod
@@ -280,12 +266,12 @@ class Container(_Part):
         return args
 
 
-class Callable(_Part):
+class Callable(Part):
     """A transformer or an explainer."""
 
     containers: tuple[Container, ...] = Field(strict=False)
 
-    _later = _refuse_later("callable")
+    _later = refusing(_LATER["callable"])
 
     @field_validator("containers")
     @classmethod
@@ -300,17 +286,17 @@ class Callable(_Part):
         return self.containers[0].args[0]
 
 
-class Spec(_Part):
+class Spec(Part):
     """What is wanted."""
 
     predictor: Predictor
     transformer: Callable | None = None
     explainer: Callable | None = None
 
-    _later = _refuse_later("spec")
+    _later = refusing(_LATER["spec"])
 
 
-class Metadata(_Part):
+class Metadata(Part):
     """The deployment's name; what the server sets is accepted back and has no effect."""
 
     name: str
@@ -343,7 +329,7 @@ class ServiceMetadata(Metadata):
         return annotations
 
 
-class InferenceService(_Part):
+class InferenceService(Part):
     """A deployment as a file or an API body."""
 
     apiVersion: Literal["serving.kserve.io/v1beta1"] = "serving.kserve.io/v1beta1"  # noqa: N815

@@ -12,12 +12,13 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import Field, field_validator
 
 from millpond.model import document as documents
 from millpond.model.document import Document
 from millpond.serving.inferencegraph import API_VERSION as GRAPH_VERSION
 from millpond.serving.inferenceservice import API_VERSION, EnvVar, Metadata, Resources, Text
+from millpond.serving.part import Part, refusing
 
 MIRROR_ANNOTATION = "serving.millpond.dev/mirror"
 
@@ -37,23 +38,10 @@ _LATER: dict[str, tuple[str, ...]] = {
 
 Path = tuple[str | int, ...]
 
-
-class _Part(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+_BECAUSE = "of a SeldonDeployment is not supported"
 
 
-def _refuse_later(part: str) -> Any:
-    def check(data: Any) -> Any:
-        if isinstance(data, dict):
-            for word in _LATER[part]:
-                if word in data:
-                    raise ValueError(f"{word} of a SeldonDeployment is not supported")
-        return data
-
-    return model_validator(mode="before")(check)
-
-
-class Parameter(_Part):
+class Parameter(Part):
     """A value for the server of a unit."""
 
     name: str
@@ -61,14 +49,14 @@ class Parameter(_Part):
     type: str = "STRING"
 
 
-class PayloadLogger(_Part):
+class PayloadLogger(Part):
     """Where a unit's requests and answers are sent."""
 
     url: str | None = None
     mode: Literal["all", "request", "response"] = "all"
 
 
-class Unit(_Part):
+class Unit(Part):
     """One part of a predictor's graph."""
 
     name: str
@@ -85,7 +73,7 @@ class Unit(_Part):
     storageInitializerImage: str | None = None  # noqa: N815
 
 
-class Container(_Part):
+class Container(Part):
     """The container of the unit that has its name."""
 
     name: str
@@ -99,7 +87,7 @@ class Container(_Part):
     ports: Any = None
     securityContext: Any = None  # noqa: N815
 
-    _later = _refuse_later("container")
+    _later = refusing(_LATER["container"], _BECAUSE)
 
     @field_validator("image")
     @classmethod
@@ -109,7 +97,7 @@ class Container(_Part):
         return image
 
 
-class Pod(_Part):
+class Pod(Part):
     """What Kubernetes starts."""
 
     containers: tuple[Container, ...] = Field(default=(), strict=False)
@@ -117,20 +105,20 @@ class Pod(_Part):
     serviceAccountName: Any = None  # noqa: N815
     imagePullSecrets: Any = None  # noqa: N815
 
-    _later = _refuse_later("pod")
+    _later = refusing(_LATER["pod"], _BECAUSE)
 
 
-class Component(_Part):
+class Component(Part):
     """One pod of a predictor."""
 
     metadata: dict[str, Any] = Field(default_factory=dict)
     spec: Pod = Field(default_factory=Pod)
     replicas: Annotated[int, Field(ge=1)] | None = None
 
-    _later = _refuse_later("component")
+    _later = refusing(_LATER["component"], _BECAUSE)
 
 
-class SeldonPredictor(_Part):
+class SeldonPredictor(Part):
     """One version of the model, and its share of the traffic."""
 
     name: str
@@ -144,10 +132,10 @@ class SeldonPredictor(_Part):
     engineResources: Any = None  # noqa: N815
     svcOrchSpec: Any = None  # noqa: N815
 
-    _later = _refuse_later("predictor")
+    _later = refusing(_LATER["predictor"], _BECAUSE)
 
 
-class SeldonSpec(_Part):
+class SeldonSpec(Part):
     """What is wanted."""
 
     name: str | None = None
@@ -157,10 +145,10 @@ class SeldonSpec(_Part):
     replicas: Annotated[int, Field(ge=1)] | None = None
     annotations: dict[str, Text] = Field(default_factory=dict)
 
-    _later = _refuse_later("spec")
+    _later = refusing(_LATER["spec"], _BECAUSE)
 
 
-class SeldonDeployment(_Part):
+class SeldonDeployment(Part):
     """A SeldonDeployment as a file or an API body."""
 
     apiVersion: Literal[  # noqa: N815
