@@ -248,7 +248,9 @@ def test_a_dead_replica_is_passed_over(
 def test_an_address_that_never_answers_is_504(router: Router, controller: Controller, name: str) -> None:
     controller.answers[name] = {"addresses": [unused_address()]}
     answer = router.ask(name, {}, PATH)
-    assert (answer.status, answer.error) == (504, f"{name} could not be reached in time")
+    # The time may be over between two attempts, or while the last one asks for another process.
+    said = {f"{name} could not be reached in time", f"{name} did not start in time"}
+    assert answer.status == 504 and answer.error in said
 
 
 def test_what_a_server_has_seen_is_not_sent_twice(
