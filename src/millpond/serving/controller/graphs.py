@@ -17,9 +17,9 @@ from typing import Any
 from millpond.model.errors import MillpondError
 from millpond.serving.controller.routes import Routes
 from millpond.serving.controller.status import now
-from millpond.serving.controller.store import write
+from millpond.serving.controller.store import write, write_news
 from millpond.serving.controller.traffic import HOST, seldon_routes
-from millpond.serving.inferencegraph import InferenceGraph, from_document
+from millpond.serving.inferencegraph import InferenceGraph
 
 log = logging.getLogger(__name__)
 
@@ -73,6 +73,7 @@ class Graphs:
             "name": name,
             "namespace": namespace,
             "document": graph.document(),
+            "services": graph.services(),
             "uid": before["uid"] if before else str(uuid.uuid4()),
             "created": before["created"] if before else now(),
             "generation": (before["generation"] if before else 0) + 1,
@@ -134,21 +135,16 @@ class Graphs:
             kept["url"] = f"http://{HOST}:{self._router}/graphs/{kept['name']}"
 
     def _tell(self, kept: dict[str, Any]) -> None:
-        graph = from_document(kept["document"])
-        services = {name: self._address(name) for name in graph.services()}
+        services = {name: self._address(name) for name in kept["services"]}
         wanted = {
             "document": kept["document"],
             "services": {name: address for name, address in services.items() if address is not None},
         }
-        path = self._told / f"{kept['name']}.json"
-        with suppress(OSError, ValueError):
-            if json.loads(path.read_text()) == wanted:
-                return
-        write(path, wanted)
+        write_news(self._told / f"{kept['name']}.json", wanted)
 
     def _shown(self, kept: dict[str, Any]) -> dict[str, Any]:
         document = kept["document"]
-        missing = [name for name in from_document(document).services() if self._address(name) is None]
+        missing = [name for name in kept["services"] if self._address(name) is None]
         ready = kept["failure"] is None and not missing
         condition: dict[str, Any] = {"type": "Ready", "status": str(ready)}
         if missing:

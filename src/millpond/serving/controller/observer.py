@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from millpond.serving.controller.rollouts import Window
-from millpond.serving.controller.store import Record, write
+from millpond.serving.controller.store import Record, write_news
 from millpond.serving.inferenceservice import InferenceService
 
 log = logging.getLogger(__name__)
@@ -57,12 +57,12 @@ class Observer:
         # A comparison needs both halves, whatever is kept.
         mode = "all" if record.candidate else noted
         folder = self.folder(record.name)
-        self._write(folder / "control.json", {"mode": mode, "sample": asked.sample})
+        write_news(folder / "control.json", {"mode": mode, "sample": asked.sample})
         experiment = None
         if asked.experiment and record.candidate:
             arms = [record.active, record.candidate]
             experiment = {"name": asked.experiment, "arms": arms, "since": record.since}
-        self._write(
+        write_news(
             folder / "monitor.json",
             {
                 "namespace": record.namespace,
@@ -84,14 +84,6 @@ class Observer:
         folder = self.folder(name)
         if folder.is_dir() and not any(folder.iterdir()):
             shutil.rmtree(folder, ignore_errors=True)
-
-    def _write(self, path: Path, document: dict[str, Any]) -> None:
-        try:
-            if json.loads(path.read_text()) == document:
-                return
-        except (OSError, ValueError):
-            pass
-        write(path, document)
 
     async def window(self, name: str, revision: str, since: float) -> Window | None:
         """What a revision answered since a time; None when the monitor does not say."""

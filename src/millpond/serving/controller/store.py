@@ -163,3 +163,11 @@ def write(path: Path, document: Any) -> None:
         with contextlib.suppress(OSError):
             Path(partial).unlink()
         raise
+
+
+def write_news(path: Path, document: Any) -> None:
+    """Put a JSON file in its place unless it says the same already, as its readers look at its time."""
+    with contextlib.suppress(OSError, ValueError):
+        if json.loads(path.read_text()) == document:
+            return
+    write(path, document)
