@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pydantic import BaseModel
 
+from millpond.model import cluster as clusters
 from millpond.model import component as parts
 from millpond.model import expression, scope
 from millpond.model import flavour as flavours
@@ -36,6 +37,11 @@ def flavour() -> str:
         flavours.Flavour: "The file",
         flavours.Selection: "A component of the flavour",
         flavours.FromElsewhere: "A value from elsewhere",
+        clusters.Cluster: "The cluster",
+        clusters.Routes: "Routes from outside",
+        clusters.Gpu: "GPUs",
+        clusters.Policies: "Policies",
+        parts.Resources: "Resources",
     }
     return "\n".join(
         [
@@ -87,6 +93,8 @@ def component() -> str:
         parts.Open: "What a browser opens",
         parts.SignIn: "Credentials",
         parts.Resources: "Resources",
+        parts.Chart: "A chart",
+        parts.ChartEndpoint: "Where a chart answers",
         parts.Status: "Status",
     }
     roots = [

@@ -151,7 +151,8 @@ def read_component(folder: Path, interfaces: Mapping[str, Interface]) -> Compone
             continue
         grants = str(at[1]) if at[0] == "provides" else ""
         argument = at[-2:-1] == ("command",) and isinstance(at[-1], int)
-        reason = scope.check(text, component, interfaces, grants=grants, command=argument)
+        values = at[0] == "chart" and at[1] != "secrets"
+        reason = scope.check(text, component, interfaces, grants=grants, command=argument, chart=values)
         if reason:
             raise found.error(at, reason)
     return component
@@ -186,12 +187,17 @@ def _check_files(component: Component, found: Document, folder: Path) -> None:
     for name, file in component.service.files.items():
         if file.template and not (folder / file.template).is_file():
             raise found.error(("service", "files", name), f"{file.template} is not in {folder}")
+    for index, name in enumerate(component.chart.objects if component.chart else ()):
+        if not (folder / name).is_file():
+            raise found.error(("chart", "objects", index), f"{name} is not in {folder}")
 
 
 def _is_template(at: document.Path) -> bool:
     """Options, summaries and probes' patterns are plain text; the rest may speak of the platform."""
     if at[0] == "service":
         return at[-1] not in ("log", "template")
+    if at[0] == "chart":
+        return at[1] in ("values", "secrets", "endpoints", "pods", "namespace")
     return at[0] in ("provides", "requires")
 
 

@@ -11,7 +11,7 @@ from millpond.model.option import Option
 
 Port = Annotated[int, Field(ge=1, lt=32768, description="Below Linux's range for outgoing connections")]
 Seconds = Annotated[float, Field(gt=0, le=3600)]
-RESERVED = frozenset({"uses", "component", "binaries", "ports"})
+RESERVED = frozenset({"uses", "component", "binaries", "ports", "recipe", "image", "resources", "values"})
 SCOPE = frozenset(
     {"options", "ports", "endpoints", "secrets", "volumes", "files", "install", "platform", "bind", "folder"}
     | {"node", "asker", "grant", "request"}
@@ -108,6 +108,22 @@ class Process(Part):
     stop: Stop = Field(default=Stop(), description="How it is ended")
     start_timeout: Seconds = Field(default=90, description="Seconds from its start until it must be ready")
     after: list[Name] = Field(default=[], description="Processes of this service that must be ready first")
+    only: Literal["local", "kubernetes"] | None = Field(
+        default=None, description="The one target on which it runs; both when left out"
+    )
+    apart: bool = Field(
+        default=False,
+        description="On a cluster a workload of its own; the others of the service share one pod",
+    )
+    replicas: Template | None = Field(
+        default=None, description="How many pods a process that stands apart gets on a cluster"
+    )
+
+    @model_validator(mode="after")
+    def _replicas_stand_apart(self) -> Process:
+        if self.replicas is not None and not self.apart:
+            raise ValueError("replicas is for a process that stands apart; add apart: true")
+        return self
 
 
 class Install(Part):
@@ -127,6 +143,9 @@ class Volume(Part):
     size: Annotated[
         str, Field(pattern=r"^\d+(Mi|Gi|Ti)$", description="What a cluster reserves; no limit on one machine")
     ] = "10Gi"
+    ephemeral: bool = Field(
+        default=False, description="Holds nothing worth keeping: on a cluster it ends with the pod"
+    )
 
 
 class File(Part):
@@ -166,6 +185,7 @@ class Resources(Part):
 
     memory: Annotated[str, Field(pattern=r"^\d+(Mi|Gi)$", description="Memory in normal use")] = "256Mi"
     cpu: Annotated[float, Field(gt=0, description="Cores in normal use")] = 0.25
+    gpu: Annotated[int, Field(ge=0, le=16, description="GPUs, on a cluster; its image is the CUDA one")] = 0
 
     @property
     def memory_bytes(self) -> int:
@@ -219,6 +239,47 @@ class Service(Part):
         return self
 
 
+class ChartEndpoint(Part):
+    """Where a chart's release answers, for ``${endpoints.NAME.…}``."""
+
+    service: Template = Field(description="The Service's name")
+    port: Annotated[int, Field(ge=1, le=65535, description="The Service's port")]
+    scheme: Literal["http", "https"] = Field(default="http", description="What stands before its address")
+
+
+class Chart(Part):
+    """The recipe for Kubernetes where production wants an upstream's chart or operator.
+
+    Values, objects and composed secrets are templates of the same options and bindings as a service's. A
+    value never holds a secret: it names the Secret with ``${database.password|secret_name}`` and its key
+    with ``${database.password|secret_key}``, or one of `secrets` here.
+    """
+
+    repository: str = Field(description="The chart repository, https://… or oci://…")
+    name: str = Field(description="The chart's name in it")
+    version: str = Field(description="The chart's version")
+    digest: Annotated[str | None, Field(pattern=r"^sha256:[0-9a-f]{64}$")] = Field(
+        default=None, description="The archive's checksum"
+    )
+    values: dict[str, Any] = Field(default={}, description="The chart's values; `${…}` inside texts")
+    objects: list[str] = Field(
+        default=[], description="Files beside component.yaml with objects that the operator acts on"
+    )
+    secrets: dict[str, dict[str, Template]] = Field(
+        default={}, description="Secrets composed for the chart: name, then key and its text"
+    )
+    endpoints: dict[Name, ChartEndpoint] = Field(default={}, description="Where the release answers")
+    namespace: str | None = Field(
+        default=None, description="A namespace of its own, for operators that serve the whole cluster"
+    )
+    crds: list[str] = Field(default=[], description="The kinds that must be served before its objects")
+    pods: dict[str, str] = Field(
+        default={"app.kubernetes.io/instance": "${node}"},
+        description="Labels by which network policies find the release's pods",
+    )
+    timeout: Seconds = Field(default=600, description="Seconds until the release must be ready")
+
+
 class Status(Part):
     """What has been shown of a recipe: `verified` by its interfaces' conformance suites, or `rendered`."""
 
@@ -239,7 +300,11 @@ class Component(Part):
     options: dict[Name, Option] = Field(default={}, description="What a flavour may say about it")
     requires: dict[Name, Requirement] = Field(default={}, description="Interfaces that it needs")
     provides: dict[Name, Provision] = Field(default={}, description="Interfaces that it offers")
-    service: Service = Field(description="The recipe: how it is run")
+    service: Service = Field(
+        default=Service(),
+        description="The recipe for both targets: how it is run; may be left out beside `chart`",
+    )
+    chart: Chart | None = Field(default=None, description="The recipe for Kubernetes by an upstream's chart")
     status: Status = Field(default=Status(), description="What has been shown of it")
     aliases: list[Name] = Field(default=[], description="Other names that a flavour may use for it")
 
@@ -251,7 +316,14 @@ class Component(Part):
         for name in self.requires:
             if name in SCOPE:
                 raise ValueError(f"a requirement cannot be called {name}, ${{{name}…}} means something else")
+        if not self.recipes:
+            raise ValueError("it has no recipe; write service, or chart")
         return self
+
+    @property
+    def recipes(self) -> tuple[str, ...]:
+        """Its recipes by name; on Kubernetes the first is taken where the flavour says nothing."""
+        return (("service",) if self.service.processes else ()) + (("chart",) if self.chart else ())
 
 
 Provision.model_rebuild()

@@ -11,7 +11,10 @@ import re
 from dataclasses import dataclass
 from functools import cache
 
-FILTERS = ("urlquote",)
+FILTERS = ("urlquote", "secret_name", "secret_key")
+SECRET_FILTERS = ("secret_name", "secret_key")
+"""They turn a secret into where a cluster keeps it, which is nothing secret."""
+
 _TOKEN = re.compile(r"\$\$\{|\$\{([^{}]*)\}|\$\{")
 _PATH = re.compile(r"[A-Za-z_][\w.-]*")
 

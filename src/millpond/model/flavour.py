@@ -6,6 +6,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from millpond.model.cluster import Cluster, Policies
+from millpond.model.component import Resources
 from millpond.model.interface import Name
 
 
@@ -35,6 +37,18 @@ class Selection(BaseModel):
         default={}, description="The user's own programs in place of installed ones"
     )
     ports: dict[Name, Annotated[int, Field(ge=1, le=65535)]] = Field(default={}, description="Fixed ports")
+    recipe: Literal["service", "chart"] | None = Field(
+        default=None, description="How it is realised on Kubernetes, where the component has both recipes"
+    )
+    image: str | None = Field(
+        default=None, description="On Kubernetes: an upstream's image in place of Millpond's, by digest"
+    )
+    resources: Resources | None = Field(
+        default=None, description="What it needs, in place of what the component says"
+    )
+    values: dict[str, Any] | str = Field(
+        default={}, description="Helm values over the chart recipe's own: a mapping, or a file's path"
+    )
 
     @property
     def options(self) -> dict[str, Any]:
@@ -50,8 +64,10 @@ class Flavour(BaseModel):
     name: Name = Field(default="millpond", description="The platform's name")
     summary: str = Field(default="", description="One line on what it is for")
     target: Literal["local", "kubernetes"] = Field(
-        default="local", description="Where it runs; `kubernetes` is not there yet and is refused"
+        default="local", description="Where it runs: as processes on this machine, or on a cluster"
     )
+    kubernetes: Cluster = Field(default=Cluster(), description="Which cluster, and how it is used there")
+    policies: Policies = Field(default=Policies(), description="Which policies hold on Kubernetes")
     catalogue: list[str] = Field(default=[], description="Folders with components of one's own")
     components: dict[Name, Selection] = Field(
         default={}, description="What the platform is made of: names with options, or a plain list of names"

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from graphlib import TopologicalSorter
 from typing import Any
 
-from millpond.model.component import Component
+from millpond.model.cluster import Cluster, Policies
+from millpond.model.component import Component, Resources
 from millpond.model.flavour import FromElsewhere
 from millpond.model.interface import Interface
 
@@ -51,6 +52,15 @@ class Node:
     binaries: Mapping[str, str] = field(default_factory=dict)
     ports: Mapping[str, int] = field(default_factory=dict)
     because: str = "the flavour names it"
+    recipe: str = "service"
+    image: str | None = None
+    wanted: Resources | None = None
+    values: Mapping[str, Any] | str = field(default_factory=dict)
+
+    @property
+    def resources(self) -> Resources:
+        """What it needs: what the flavour says, else what the component does."""
+        return self.wanted or self.component.service.resources
 
     @property
     def waits_for(self) -> tuple[str, ...]:
@@ -77,6 +87,8 @@ class Platform:
     interfaces: Mapping[str, Interface]
     user: Mapping[str, Binding]
     notes: tuple[str, ...] = ()
+    cluster: Cluster = field(default_factory=Cluster)
+    policies: Policies = field(default_factory=Policies)
 
     @property
     def order(self) -> tuple[str, ...]:

@@ -85,6 +85,8 @@ class _Resolver:
             interfaces=self.catalogue.interfaces,
             user=self._user_bindings(),
             notes=tuple(self.notes),
+            cluster=self.flavour.kubernetes,
+            policies=self.flavour.policies,
         )
 
     def _component(self, name: str, selection: Selection) -> Component:
@@ -210,7 +212,31 @@ class _Resolver:
             binaries=selection.binaries,
             ports=selection.ports,
             because=because,
+            recipe=self._recipe(name, component, selection),
+            image=selection.image,
+            wanted=selection.resources,
+            values=selection.values,
         )
+
+    def _recipe(self, name: str, component: Component, selection: Selection) -> str:
+        """The recipe that the target takes: the first, and on one machine a service only."""
+        if self.flavour.target == "local":
+            if "service" in component.recipes:
+                return "service"
+            raise DocumentError(
+                self.document.key_place(self._at(name)),
+                f"{component.name} runs on a cluster only, it has no recipe for one machine",
+                hint="set target: kubernetes, or leave it out",
+            )
+        if selection.recipe is None:
+            return component.recipes[0]
+        if selection.recipe not in component.recipes:
+            raise DocumentError(
+                self.document.place(self._at(name, "recipe")),
+                f"{component.name} has no {selection.recipe} recipe",
+                hint=f"it has {' and '.join(component.recipes)}",
+            )
+        return selection.recipe
 
     def _provider(self, name: str, requirement: str, selection: Selection) -> tuple[str, str] | None:
         wanted = self.chosen[name][0].requires[requirement]

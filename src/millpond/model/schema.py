@@ -10,7 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from millpond.model.component import Component
+from millpond.model.cluster import Cluster, Policies
+from millpond.model.component import Component, Resources
 from millpond.model.flavour import Flavour, FromElsewhere, Selection
 from millpond.model.interface import Interface
 from millpond.model.option import Option
@@ -48,6 +49,8 @@ def flavour_schema(components: Iterable[Component], interfaces: Mapping[str, Int
                 "description": "What the platform is made of",
                 "oneOf": [_mapping(known, names), {"type": "array", "items": {"enum": names}}],
             },
+            "kubernetes": {**Cluster.model_json_schema(ref_template="#/$defs/{model}"), "$defs": {}},
+            "policies": Policies.model_json_schema(),
             "external": {
                 "type": "object",
                 "description": fields["external"]["description"],
@@ -55,7 +58,10 @@ def flavour_schema(components: Iterable[Component], interfaces: Mapping[str, Int
                 "properties": {name: _external(interface) for name, interface in sorted(interfaces.items())},
             },
         },
-        "$defs": {"elsewhere": _elsewhere()},
+        "$defs": {
+            "elsewhere": _elsewhere(),
+            **Cluster.model_json_schema(ref_template="#/$defs/{model}")["$defs"],
+        },
     }
 
 
@@ -87,6 +93,15 @@ def _selection(component: Component, name: str) -> dict[str, Any]:
         "additionalProperties": {"type": "string"},
         "description": fields["binaries"].description,
     }
+    properties["image"] = {"type": "string", "description": fields["image"].description}
+    properties["resources"] = {
+        **Resources.model_json_schema(),
+        "description": fields["resources"].description,
+    }
+    if len(component.recipes) > 1:
+        properties["recipe"] = {"enum": list(component.recipes), "description": fields["recipe"].description}
+    if component.chart:
+        properties["values"] = {"type": ["object", "string"], "description": fields["values"].description}
     if component.requires:
         properties["uses"] = {
             "type": "object",

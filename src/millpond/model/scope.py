@@ -130,6 +130,7 @@ def check(
     *,
     grants: str = "",
     command: bool = False,
+    chart: bool = False,
 ) -> str | None:
     """Why a template of a component's file is wrong, or None.
 
@@ -139,6 +140,7 @@ def check(
         interfaces: all interfaces by name.
         grants: the provision in whose terms it may speak (``${request.…}``, ``${grant.…}``, ``${asker}``).
         command: whether it is an argument of a command, which must hold no secret.
+        chart: whether it is a value or an object of a chart, which name the Secret instead.
     """
     try:
         references = expression.parse(text).references
@@ -148,6 +150,14 @@ def check(
         reason = _wrong(reference.path, component, interfaces, grants)
         if reason:
             return f"{reference}: {reason}"
+        if reference.filter in expression.SECRET_FILTERS:
+            if not chart:
+                return f"{reference}: {reference.filter} is for a chart's values and objects"
+            if not _secret(reference.path, component, interfaces):
+                return f"{reference}: this is no secret, so no Secret holds it"
+        elif chart and _secret(reference.path, component, interfaces):
+            path = ".".join(reference.path)
+            return f"{reference}: values hold no secrets; name where it is kept: ${{{path}|secret_name}}"
         if command and _secret(reference.path, component, interfaces):
             return f"{reference}: everybody sees a command's arguments; give secrets by env, stdin or files"
     return None
@@ -231,7 +241,7 @@ def _roots(
     known: dict[str, list[str] | None] = {
         "options": list(component.options),
         "ports": list(service.ports),
-        "endpoints": list(service.ports),
+        "endpoints": [*service.ports, *(component.chart.endpoints if component.chart else ())],
         "secrets": list(service.secrets),
         "volumes": list(service.volumes),
         "files": list(service.files),

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from urllib.parse import quote
 
-from millpond.model.expression import Expression
+from millpond.model.expression import SECRET_FILTERS, Expression
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ class Fact:
 
 @dataclass(frozen=True)
 class Filtered:
-    """A value passed through a filter."""
+    """A value passed through a filter; of a secret's name or key the target alone knows the text."""
 
     filter: str
     value: Value
@@ -98,9 +98,13 @@ class Value:
 
     @property
     def secret(self) -> bool:
-        """Whether anything secret is in it."""
+        """Whether anything secret is in it; where a cluster keeps a secret is not."""
         return any(
-            isinstance(atom, Secret) or (isinstance(atom, Elsewhere) and atom.secret) for atom in self.atoms()
+            part.value.secret
+            if isinstance(part, Filtered)
+            else isinstance(part, Secret) or (isinstance(part, Elsewhere) and part.secret)
+            for part in self.parts
+            if not (isinstance(part, Filtered) and part.filter in SECRET_FILTERS)
         )
 
     @property
@@ -116,6 +120,8 @@ class Value:
         if isinstance(part, str):
             return part
         if isinstance(part, Filtered):
+            if part.filter in SECRET_FILTERS:
+                return atom(part)
             return FILTERS[part.filter](part.value.realise(atom))
         return atom(part)
 

@@ -77,7 +77,7 @@ class Realiser:
             case Fact():
                 return str(self.workspace.run if atom.name == "run" else self.workspace.project)
             case Filtered():
-                raise AssertionError("filters are applied by the value")
+                raise MillpondError(f"{atom.filter} is known on a cluster only")
         assert_never(atom)
 
     def _endpoint(self, atom: Endpoint) -> str:

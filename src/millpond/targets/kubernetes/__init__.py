@@ -1,0 +1,1 @@
+"""The target kubernetes: a platform as objects of a cluster's API."""
