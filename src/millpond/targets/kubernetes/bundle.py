@@ -36,11 +36,13 @@ class SecretObject:
         texts: what each key holds. A lone secret atom is made when it is first needed and then kept; texts
             composed of several parts are put together from those.
         unit: the unit that it belongs to.
+        lengths: letters and digits in each key that is made.
     """
 
     name: str
     texts: Mapping[str, Value]
     unit: str
+    lengths: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

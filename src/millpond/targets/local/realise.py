@@ -75,10 +75,20 @@ class Realiser:
             case Elsewhere():
                 return elsewhere(atom)
             case Fact():
-                return str(self.workspace.run if atom.name == "run" else self.workspace.project)
+                return self._fact(atom.name)
             case Filtered():
                 raise MillpondError(f"{atom.filter} is known on a cluster only")
         assert_never(atom)
+
+    def _fact(self, name: str) -> str:
+        facts = {
+            "run": str(self.workspace.run),
+            "project": str(self.workspace.project),
+            "domain": "localhost",
+            # The gateway is told its routes when all that they lead to is up.
+            "routes": '{"routes": []}',
+        }
+        return facts[name]
 
     def _endpoint(self, atom: Endpoint) -> str:
         port = self._port(atom.node, atom.port)

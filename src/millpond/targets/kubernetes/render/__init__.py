@@ -1,0 +1,86 @@
+"""Rendering: from a platform to the objects of a cluster, asking nothing and nobody.
+
+Equal platforms render to equal bytes. What only the cluster can tell, such as secrets, stays a reference.
+"""
+
+from __future__ import annotations
+
+from millpond.catalogue import Catalogue
+from millpond.model.platform import Platform
+from millpond.model.value import Secret
+from millpond.targets.kubernetes.bundle import PLATFORM, Bundle, Object, SecretObject, Unit
+from millpond.targets.kubernetes.render import names, routes
+from millpond.targets.kubernetes.render.components import Components
+from millpond.targets.kubernetes.render.realise import Realiser
+
+
+def realiser(platform: Platform, catalogue: Catalogue) -> Realiser:
+    """What realises a platform's values inside the cluster."""
+    found = Realiser(platform, catalogue)
+    found.special = {"routes": lambda: routes.static(platform, found)}
+    return found
+
+
+def render(platform: Platform, catalogue: Catalogue) -> Bundle:
+    """Everything that the platform comes down to on a cluster.
+
+    Raises:
+        MillpondError: two components would have the same names, or a component cannot be rendered.
+    """
+    names.refuse_clashes(platform)
+    found = realiser(platform, catalogue)
+    components = Components(platform, catalogue, found)
+    units = {PLATFORM: Unit(PLATFORM, tuple(_platform(platform, components)))}
+    for name in platform.order:
+        unit = components.unit(platform.nodes[name])
+        units[unit.name] = unit
+    return Bundle(platform.name, found.namespace, units, _secrets(found, platform), platform.notes)
+
+
+def _platform(platform: Platform, components: Components) -> list[Object]:
+    """What belongs to no component: namespace, the policy that closes it, policies that are shipped."""
+    labels = names.labels(platform)
+    levels = ("enforce", "audit", "warn")
+    security = {f"pod-security.kubernetes.io/{level}": "restricted" for level in levels}
+    namespace: Object = {
+        "apiVersion": "v1",
+        "kind": "Namespace",
+        "metadata": {"name": names.namespace(platform), "labels": {**labels, **security}},
+    }
+    found = [namespace]
+    if platform.policies.ship:
+        from millpond.targets.kubernetes.policies import shipped  # type: ignore[import-untyped]
+
+        found += shipped(platform)
+    if platform.cluster.network_policies:
+        found += components.network.closed()
+    return found
+
+
+def _secrets(found: Realiser, platform: Platform) -> tuple[SecretObject, ...]:
+    """The Secrets that the objects speak of, sorted by name."""
+    units = {names.resource(name, "secrets"): names.dns(name) for name in platform.nodes}
+    secrets = []
+    for name, texts in sorted(found.secrets.items()):
+        owner = units.get(name) or next(
+            (names.dns(node) for node in platform.nodes if name.startswith(f"{names.dns(node)}-for-")),
+            PLATFORM,
+        )
+        lengths = {
+            key: _length(platform, atom)
+            for key, value in texts.items()
+            for atom in value.parts
+            if isinstance(atom, Secret)
+        }
+        secrets.append(SecretObject(name, dict(sorted(texts.items())), owner, lengths))
+    return tuple(secrets)
+
+
+def _length(platform: Platform, secret: Secret) -> int:
+    component = platform.nodes[secret.node].component
+    if secret.grant is None:
+        return component.service.secrets[secret.name].length
+    return next(p.grants[secret.name].length for p in component.provides.values() if secret.name in p.grants)
+
+
+__all__ = ["realiser", "render"]
