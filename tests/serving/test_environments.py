@@ -77,7 +77,7 @@ LACKS: dict[str, str | None] = {
 
 def test_whether_an_environment_has_it(tmp_path: Path) -> None:
     (tmp_path / "constraints.txt").write_text("pytest<1\nnosuchpackage<5\n")
-    # In a process of its own, as tests/packaging stands in the way of the package of that name here.
+    # In a process of its own, as it would be for its user.
     script = (
         "import json, pathlib, sys; from millpond.serving.controller.requirements import *;"
         "lines = [Requirements((line,)) for line in json.loads(sys.argv[1])];"

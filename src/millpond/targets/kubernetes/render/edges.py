@@ -101,5 +101,8 @@ def external_port(platform: Platform, interface: str) -> int | None:
                 return parts.port or {"https": 443, "http": 80}.get(parts.scheme)
             except ValueError:
                 return None
-    port = given.get("port")
-    return int(port) if isinstance(port, int | str) and str(port).isdigit() else None
+    for name, wanted in platform.interfaces[interface].properties.items():
+        port = str(given.get(name, wanted.default or ""))
+        if wanted.type == "port" and port.isdigit():
+            return int(port)
+    return None
