@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from millpond.gateway.access import host_of
 from millpond.gateway.document import parse_owner, parse_routes
 from millpond.gateway.routes import HostTakenError, Route, RouteError, RouteTable, Upstream
+from millpond.gateway.xds import Site
 
+SITE = Site(8080, "/x", "/a", "/b", ipv6=False, access_log=False)
 GOOD = {"host": "mlflow", "upstreams": [{"address": "127.0.0.1:5000"}]}
 
 
@@ -217,7 +218,7 @@ def test_the_longest_prefix_of_whole_segments_wins() -> None:
     ],
 )
 def test_only_names_of_ours_are_hosts(authority: str, host: str | None) -> None:
-    assert host_of(authority) == host
+    assert SITE.host_of(authority) == host
 
 
 def test_owners_share_an_open_host_by_different_paths() -> None:

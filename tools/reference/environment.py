@@ -45,6 +45,12 @@ SERVICES = {
     "MILLPOND_GATEWAY_TOKEN": "The bearer token for putting routes",
     "MILLPOND_GATEWAY_USER": "The name to sign in with, for the gateway's agent",
     "MILLPOND_GATEWAY_PASSWORD": "The password to sign in with, for the gateway's agent",
+    "MILLPOND_GATEWAY_BIND": "The address that the gateway listens on; the loopback address",
+    "MILLPOND_GATEWAY_DOMAIN": "The gateway's hosts are `NAME.DOMAIN`; `localhost`",
+    "MILLPOND_GATEWAY_HTTPS": "`true`: the entrance in front of the gateway speaks TLS, so links are https",
+    "MILLPOND_GATEWAY_PUBLIC_PORT": "The port that the gateway's links name; under another domain than "
+    "`localhost` it is the scheme's own",
+    "MILLPOND_GATEWAY_ROUTES": "A JSON file of the platform's routes, read when the gateway's agent starts",
     "MILLPOND_GATEWAY_ACCESS_LOG": "`true`: the gateway logs each request",
 }
 

@@ -54,17 +54,6 @@ class Decision:
     body: bytes = b""
 
 
-def host_of(authority: str) -> str | None:
-    """The route host of a Host header: ``mlflow`` for ``mlflow.localhost:8080``; None for a foreign name."""
-    name = authority.lower()
-    if not name.endswith("]"):
-        name = name.partition(":")[0]
-    if name == LANDING_HOST:
-        return LANDING_HOST
-    label, dot, rest = name.partition(".")
-    return label if dot and rest == "localhost" and label and label != LANDING_HOST else None
-
-
 class Doorkeeper:
     """Decides by the routes of the moment, the sessions and the platform's credentials."""
 
@@ -109,7 +98,7 @@ class Doorkeeper:
 
     def decide(self, check: Check) -> Decision:
         """Whether the request may pass, and with which headers."""
-        host = host_of(check.authority)
+        host = self.site.host_of(check.authority)
         route = self.table.find(host, check.path) if host else None
         landing = host == LANDING_HOST and LANDING_HOST not in self.table.hosts() and check.path == "/"
         if host is None or (route is None and not landing):
@@ -197,12 +186,12 @@ class Doorkeeper:
             return None
         try:
             parts = urlsplit(target)
-            port = parts.port or 80
+            port = parts.port or self.site.usual_port
         except ValueError:
             return None
-        if parts.scheme != "http" or "@" in parts.netloc or port != self.site.port:
+        if parts.scheme != self.site.scheme or "@" in parts.netloc or port != self.site.outer_port:
             return None
-        host = host_of(parts.netloc)
+        host = self.site.host_of(parts.netloc)
         if host is None or host not in self.hosts() - {GATEWAY_HOST}:
             return None
         path = "/" + parts.path.lstrip("/")

@@ -1,10 +1,11 @@
 """The agent behind Envoy: ``python -m millpond.gateway.agent {prepare,run} --data DIR --port PORT``.
 
 ``prepare`` writes the files that Envoy starts with (``DIR/envoy.json``). ``run`` does so too and then serves
-the REST interface on the loopback address (``/alive`` when Envoy can start, ``/ready`` when Envoy serves),
-and the sign-in checks and pages on a unix socket that only this user can open. Either half may stop and start
-again at any time; stopped after Envoy, the agent leaves no socket behind. Secrets come by environment:
-``MILLPOND_GATEWAY_TOKEN``, ``MILLPOND_GATEWAY_USER``, ``MILLPOND_GATEWAY_PASSWORD``.
+the REST interface (``/alive`` when Envoy can start, ``/ready`` when Envoy serves), on the loopback address
+unless ``MILLPOND_GATEWAY_BIND`` says otherwise, and the sign-in checks and pages on a unix socket that only
+this user can open. Either half may stop and start again at any time; stopped after Envoy, the agent leaves no
+socket behind. Secrets come by environment: ``MILLPOND_GATEWAY_TOKEN``, ``MILLPOND_GATEWAY_USER``,
+``MILLPOND_GATEWAY_PASSWORD``. `settings` and `static` read the other variables.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from pathlib import Path
 
 import uvicorn
 
-from millpond.gateway import api, settings, web
+from millpond.gateway import api, settings, static, web
 from millpond.gateway.access import Doorkeeper
 from millpond.gateway.envoy import Publisher
 from millpond.gateway.sessions import Sessions
@@ -39,7 +40,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("command", choices=["prepare", "run"])
     parser.add_argument("--data", type=Path, required=True, help="folder for state and Envoy's files")
     parser.add_argument("--port", type=int, required=True, help="public port of the gateway")
-    parser.add_argument("--api-port", type=int, default=0, help="loopback port of the REST interface")
+    parser.add_argument("--api-port", type=int, default=0, help="port of the REST interface")
     parser.add_argument(
         "--access-log", action="store_true", help="one JSON line per request on Envoy's stdout"
     )
@@ -48,18 +49,23 @@ def main(argv: Sequence[str] | None = None) -> int:
     os.umask(0o077)
     try:
         logged = arguments.access_log or settings.is_true(os.environ, "MILLPOND_GATEWAY_ACCESS_LOG")
-        site = settings.site(arguments.data.absolute(), arguments.port, access_log=logged)
+        site = settings.site(arguments.data.absolute(), arguments.port, os.environ, access_log=logged)
         publisher = Publisher(site)
         routes = arguments.data.absolute() / _ROUTES_FILE
-        publisher.prepare(arguments.data.absolute(), api.load_table(routes))
+        fixed = static.read(os.environ)
+        publisher.prepare(arguments.data.absolute(), api.load_table(routes, fixed))
         if arguments.command == "prepare":
             return 0
         credentials = settings.credentials(os.environ)
         token = settings.required(os.environ, "MILLPOND_GATEWAY_TOKEN")
         sessions = Sessions(arguments.data.absolute() / _SESSIONS_FILE, credentials)
         doorkeeper = Doorkeeper(site, sessions, credentials)
-        with _listen(arguments.api_port) as public, _listen_privately(Path(site.agent_socket)) as private:
-            asyncio.run(_serve(routes, publisher, doorkeeper, token, public, private))
+        with (
+            _listen(site.bind, arguments.api_port) as public,
+            _listen_privately(Path(site.agent_socket)) as private,
+        ):
+            registry = api.Registry(routes, publisher, doorkeeper, fixed)
+            asyncio.run(_serve(registry, publisher, doorkeeper, token, public, private))
         if not asyncio.run(publisher.ready()):
             _tidy(site, arguments.data.absolute())
     except MillpondError as error:
@@ -71,10 +77,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _listen(port: int) -> socket.socket:
-    public = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+def _listen(address: str, port: int) -> socket.socket:
+    public = socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_STREAM)
     public.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    public.bind(("127.0.0.1", port))
+    public.bind((address, port))
     return public
 
 
@@ -98,14 +104,13 @@ def _tidy(site: Site, data: Path) -> None:
 
 
 async def _serve(
-    routes: Path,
+    registry: api.Registry,
     publisher: Publisher,
     doorkeeper: Doorkeeper,
     token: str,
     public: socket.socket,
     private: socket.socket,
 ) -> None:
-    registry = api.Registry(routes, publisher, doorkeeper)
     rest = api.application(registry, publisher, doorkeeper, token)
     behind_envoy = web.application(doorkeeper)
 

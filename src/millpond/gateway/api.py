@@ -14,7 +14,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route as Endpoint
 
-from millpond.gateway import store
+from millpond.gateway import static, store
 from millpond.gateway.access import Doorkeeper
 from millpond.gateway.document import parse_owner, parse_routes
 from millpond.gateway.envoy import EnvoyAwayError, EnvoyRefusedError, Publisher
@@ -32,23 +32,35 @@ class Registry:
         path: the file; it holds upstreams' credentials, so it is the owner's alone.
         publisher: tells Envoy.
         doorkeeper: follows the table; while Envoy moves it knows the old and the new routes.
+        fixed: the platform's routes, where a file says them; nobody else may put them then.
     """
 
-    def __init__(self, path: Path, publisher: Publisher, doorkeeper: Doorkeeper) -> None:
+    def __init__(
+        self,
+        path: Path,
+        publisher: Publisher,
+        doorkeeper: Doorkeeper,
+        fixed: tuple[Route, ...] | None = None,
+    ) -> None:
         self._path = path
         self._publisher = publisher
         self._doorkeeper = doorkeeper
         self._changing = asyncio.Lock()
-        self.table = load_table(path)
+        self._fixed = fixed is not None
+        self.table = load_table(path, fixed)
         doorkeeper.table = self.table
 
     async def replace(self, owner: str, routes: tuple[Route, ...]) -> None:
         """Exchange one owner's routes; returns when they are served and kept.
 
         Raises:
-            RouteError: they cannot be had.
+            RouteError: they cannot be had, or come from a file.
             EnvoyAwayError, EnvoyRefusedError: Envoy does not serve them; nothing was changed.
         """
+        if self._fixed and owner == static.OWNER:
+            raise HostTakenError(
+                f"the routes of {owner} come from a file, so they cannot be put", hint="change the file"
+            )
         async with self._changing:
             before = self.table
             after = before.replace(owner, routes)
@@ -70,15 +82,18 @@ class Registry:
             raise
 
 
-def load_table(path: Path) -> RouteTable:
-    """The routes that were kept.
+def load_table(path: Path, fixed: tuple[Route, ...] | None = None) -> RouteTable:
+    """The routes that were kept, and in the place of the platform's those of its file.
 
     Raises:
         MillpondError: the file is not readable as routes.
     """
     table = RouteTable()
+    if fixed is not None:
+        table = table.replace(static.OWNER, fixed)
     for owner, routes in ((store.read(path) or {}).get("owners") or {}).items():
-        table = table.replace(parse_owner(owner), parse_routes({"routes": routes}))
+        if fixed is None or owner != static.OWNER:
+            table = table.replace(parse_owner(owner), parse_routes({"routes": routes}))
     return table
 
 

@@ -212,12 +212,12 @@ def landing(*, places: Iterable[Place], user: str) -> str:
 def _item(place: Place) -> str:
     return (
         f'<li><a href="{escape(place.url)}"><strong>{escape(place.title)}</strong>'
-        f"<span>{escape(place.url.removeprefix('http://').rstrip('/'))}</span></a></li>"
+        f"<span>{escape(place.url.partition('://')[2].rstrip('/'))}</span></a></li>"
     )
 
 
 def unknown_host(places: Iterable[Place]) -> str:
-    """For a ``*.localhost`` name that nothing has."""
+    """For a name of the domain that nothing has."""
     items = "".join(_item(place) for place in places)
     listing = f"<h2>These are served</h2><ul>{items}</ul>" if items else ""
     return _page(

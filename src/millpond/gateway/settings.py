@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import ipaddress
 import os
+import re
 import resource
 import socket
 import stat
@@ -16,6 +18,7 @@ from millpond.gateway.xds import Site
 from millpond.model.errors import MillpondError
 
 _MOST_CONNECTIONS = 20000
+_DOMAIN = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*\Z")
 _LONGEST_SOCKET = 100
 """Bytes of a unix socket's path that both Linux (108) and macOS (104) take."""
 
@@ -56,12 +59,35 @@ def is_true(environment: Mapping[str, str], name: str) -> bool:
     return environment.get(name, "").lower() in ("1", "true", "yes", "on")
 
 
-def site(data: Path, port: int, *, access_log: bool) -> Site:
+def site(data: Path, port: int, environment: Mapping[str, str], *, access_log: bool) -> Site:
     """Where the gateway's parts are; makes the folders, open to their owner alone.
 
+    ``MILLPOND_GATEWAY_DOMAIN`` (``localhost``), ``MILLPOND_GATEWAY_BIND`` (the loopback address),
+    ``MILLPOND_GATEWAY_HTTPS`` and ``MILLPOND_GATEWAY_PUBLIC_PORT`` say how it is reached from outside.
+    Under ``localhost`` browsers come to the port itself, under any other domain to that of the scheme.
+
     Raises:
-        MillpondError: the folder for the sockets belongs to somebody else.
+        MillpondError: the folder for the sockets belongs to somebody else, or a variable has a value that
+            it cannot have.
     """
+    domain = environment.get("MILLPOND_GATEWAY_DOMAIN") or "localhost"
+    if not _DOMAIN.match(domain):
+        raise MillpondError(
+            f"MILLPOND_GATEWAY_DOMAIN is {domain!r}, which is no domain",
+            hint="write it as data.example.org, without scheme and port",
+        )
+    bind = environment.get("MILLPOND_GATEWAY_BIND") or "127.0.0.1"
+    try:
+        ipaddress.ip_address(bind)
+    except ValueError:
+        raise MillpondError(
+            f"MILLPOND_GATEWAY_BIND is {bind!r}, which is no address", hint="write it as 0.0.0.0"
+        ) from None
+    https = is_true(environment, "MILLPOND_GATEWAY_HTTPS")
+    given = environment.get("MILLPOND_GATEWAY_PUBLIC_PORT", "")
+    if given and not (given.isdigit() and 0 < int(given) < 65536):
+        raise MillpondError(f"MILLPOND_GATEWAY_PUBLIC_PORT is {given!r}, which is no port", hint="443")
+    outer = port if domain == "localhost" else 443 if https else 80
     data.mkdir(parents=True, exist_ok=True, mode=0o700)
     data.chmod(0o700)
     for kind in ("lds", "cds", "rds"):
@@ -72,9 +98,14 @@ def site(data: Path, port: int, *, access_log: bool) -> Site:
         xds=str(data / "xds"),
         agent_socket=str(sockets / "agent.sock"),
         admin_socket=str(sockets / "admin.sock"),
-        ipv6=_has_ipv6(port),
+        # Browsers may take *.localhost there; an address that is asked for is listened on alone.
+        ipv6=bind == "127.0.0.1" and _has_ipv6(port),
         access_log=access_log,
         connections=_connections(),
+        bind=bind,
+        domain=domain,
+        https=https,
+        public_port=int(given) if given else outer,
     )
 
 

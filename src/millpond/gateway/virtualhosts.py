@@ -33,6 +33,11 @@ _MARKED: list[Json] = [
         }
     }
 ]
+# TLS ends before this entrance, which would tell upstreams of its own plain connection.
+_OUTER_TLS: Json = {
+    "header": {"key": "x-forwarded-proto", "value": "https"},
+    "append_action": "OVERWRITE_IF_EXISTS_OR_ADD",
+}
 _PLAIN_ID = "[A-Za-z0-9._~:/+=@-]+"
 """Request ids that a cookie can hold. Clients may bring their own; another one is placed by chance."""
 
@@ -50,15 +55,15 @@ def route_table(site: Site, table: RouteTable, unknown_page: str) -> Json:
     Args:
         site: where.
         table: what.
-        unknown_page: HTML for a ``*.localhost`` name that nothing has.
+        unknown_page: HTML for a name of the domain that nothing has.
     """
     hosts = table.hosts()
     known = [site.origin(host) for host in hosts]
-    virtual = [_virtual_host(host, paths) for host, paths in hosts.items()]
+    virtual = [_virtual_host(site, host, paths) for host, paths in hosts.items()]
     virtual.append(
         {
             "name": GATEWAY_HOST,
-            "domains": [f"{GATEWAY_HOST}.localhost"],
+            "domains": [site.name(GATEWAY_HOST)],
             "routes": [_agent({"prefix": "/"}, sign_in=False)],
         }
     )
@@ -66,7 +71,7 @@ def route_table(site: Site, table: RouteTable, unknown_page: str) -> Json:
         virtual.append(
             {
                 "name": LANDING_HOST,
-                "domains": [LANDING_HOST],
+                "domains": [site.domain],
                 "routes": [
                     _agent({"prefix": OWN_PATHS}, sign_in=False),
                     _agent({"path": "/"}, sign_in=True),
@@ -78,7 +83,7 @@ def route_table(site: Site, table: RouteTable, unknown_page: str) -> Json:
     virtual.append(
         {
             "name": "unknown",
-            "domains": ["*.localhost"],
+            "domains": [f"*.{site.domain}"],
             "routes": [
                 {
                     **_answer(404, unknown_page, "text/html; charset=utf-8"),
@@ -102,10 +107,11 @@ def route_table(site: Site, table: RouteTable, unknown_page: str) -> Json:
         "ignore_port_in_host_matching": True,
         "max_direct_response_body_size_bytes": 1 << 20,
         "virtual_hosts": virtual,
+        **({"request_headers_to_add": [_OUTER_TLS]} if site.https else {}),
     }
 
 
-def _virtual_host(host: str, matches: dict[Match, Route]) -> Json:
+def _virtual_host(site: Site, host: str, matches: dict[Match, Route]) -> Json:
     routes = []
     if any(route.sign_in for route in matches.values()):
         routes.append(_agent({"prefix": OWN_PATHS}, sign_in=False))
@@ -113,7 +119,7 @@ def _virtual_host(host: str, matches: dict[Match, Route]) -> Json:
         routes.extend(_upstream_routes(match, matches[match]))
     return {
         "name": f"host {host}",
-        "domains": [LANDING_HOST if host == LANDING_HOST else f"{host}.localhost"],
+        "domains": [site.name(host)],
         "routes": routes,
     }
 

@@ -12,7 +12,7 @@ from starlette.responses import HTMLResponse, PlainTextResponse, RedirectRespons
 from starlette.routing import Route as Endpoint
 
 from millpond.gateway import pages
-from millpond.gateway.access import USER_HEADER, Check, Doorkeeper, host_of
+from millpond.gateway.access import USER_HEADER, Check, Doorkeeper
 from millpond.gateway.routes import GATEWAY_HOST, LANDING_HOST
 from millpond.gateway.sessions import LIFETIME
 
@@ -32,7 +32,11 @@ def application(doorkeeper: Doorkeeper) -> Callable[[Scope, Receive, Send], Awai
         path = scope.get("path", "")
         # On the gateway's own host Envoy sends every path here, and asks for no check; on the others it
         # sends only its checks, the landing page and /.millpond/.
-        if scope["type"] == "http" and path.startswith(_AUTHZ) and _authority(scope) != GATEWAY_HOST:
+        if (
+            scope["type"] == "http"
+            and path.startswith(_AUTHZ)
+            and _authority(doorkeeper, scope) != GATEWAY_HOST
+        ):
             await _check(doorkeeper, scope, send)
         else:
             await shown(scope, receive, send)
@@ -40,10 +44,10 @@ def application(doorkeeper: Doorkeeper) -> Callable[[Scope, Receive, Send], Awai
     return serve
 
 
-def _authority(scope: Scope) -> str | None:
+def _authority(doorkeeper: Doorkeeper, scope: Scope) -> str | None:
     for name, value in scope["headers"]:
         if name == b"host":
-            return host_of(value.decode("latin-1"))
+            return doorkeeper.site.host_of(value.decode("latin-1"))
     return None
 
 
@@ -76,8 +80,7 @@ class Pages:
     def __init__(self, doorkeeper: Doorkeeper) -> None:
         self._door = doorkeeper
         site = doorkeeper.site
-        port = "" if site.port == 80 else f":{site.port}"
-        self._headers = pages.policy(f"http://localhost{port} http://*.localhost{port}")
+        self._headers = pages.policy(f"{site.origin(LANDING_HOST)} {site.origin('*')}")
 
     def application(self) -> Starlette:
         """All pages by path."""
@@ -106,7 +109,7 @@ class Pages:
 
     async def front(self, request: Request) -> Response:
         """``localhost``: what is served, behind the sign-in. ``gateway.localhost``: leads there."""
-        if _host(request) != LANDING_HOST:
+        if self._host(request) != LANDING_HOST:
             return RedirectResponse(self._door.site.origin(LANDING_HOST) + "/", 302)
         found = []
         for host, paths in self._door.table.hosts().items():
@@ -117,7 +120,7 @@ class Pages:
 
     async def sign_in_form(self, request: Request) -> Response:
         """The form, or, for who is signed in already, straight on."""
-        if _host(request) != GATEWAY_HOST:
+        if self._host(request) != GATEWAY_HOST:
             return await self.missing(request, LookupError())
         target = self._target(request.query_params.get("next", ""))
         session = self._session(request)
@@ -127,7 +130,7 @@ class Pages:
 
     async def sign_in(self, request: Request) -> Response:
         """Judge a filled form: from our own page only, and not too often."""
-        if _host(request) != GATEWAY_HOST:
+        if self._host(request) != GATEWAY_HOST:
             return await self.missing(request, LookupError())
         if not self._ours(request):
             return self._html(
@@ -153,7 +156,7 @@ class Pages:
 
     async def session(self, request: Request) -> Response:
         """Take a ticket on the host it is for, and give that host its cookie."""
-        host = _host(request)
+        host = self._host(request)
         ticket = self._door.sessions.redeem(request.query_params.get("ticket", ""), host or "")
         if host is None or ticket is None:
             # Spent or late: the sign-in page hands out another one, or asks for the password.
@@ -173,7 +176,7 @@ class Pages:
         """Ask first: a link or a picture must not sign anybody out."""
         session = self._session(request)
         user = self._door.sessions.user(session) if session else None
-        if user is None and _host(request) != GATEWAY_HOST:
+        if user is None and self._host(request) != GATEWAY_HOST:
             return RedirectResponse(self._door.site.origin(GATEWAY_HOST) + "/sign-out", 302)
         return self._html(pages.sign_out(action=request.url.path, user=user))
 
@@ -189,18 +192,20 @@ class Pages:
         answer = RedirectResponse(
             self._door.site.origin(GATEWAY_HOST) + "/sign-out", 303, headers=self._headers
         )
-        answer.delete_cookie(self._door.cookie_name, path="/", httponly=True, samesite="lax")
+        answer.delete_cookie(
+            self._door.cookie_name, path="/", secure=self._door.site.https, httponly=True, samesite="lax"
+        )
         return answer
 
     def _ours(self, request: Request) -> bool:
         """Whether the form stood on this very host: other hosts run other people's code."""
         if request.headers.get("sec-fetch-site") == "same-origin":
             return True
-        host = _host(request)
+        host = self._host(request)
         return host is not None and request.headers.get("origin") == self._door.site.origin(host)
 
     def _session(self, request: Request) -> str | None:
-        return self._door.session(_host(request) or "", "; ".join(request.headers.getlist("cookie")))
+        return self._door.session(self._host(request) or "", "; ".join(request.headers.getlist("cookie")))
 
     def _target(self, wanted: str) -> tuple[str, str]:
         return self._door.destination(wanted) or (LANDING_HOST, "/")
@@ -213,7 +218,7 @@ class Pages:
         page = pages.sign_in(
             action="/sign-in",
             target=origin + path,
-            place=origin.removeprefix("http://"),
+            place=origin.partition("://")[2],
             user=user,
             error=error,
         )
@@ -232,16 +237,21 @@ class Pages:
         if value is None:
             return False
         answer.set_cookie(
-            self._door.cookie_name, value, max_age=LIFETIME, path="/", httponly=True, samesite="lax"
+            self._door.cookie_name,
+            value,
+            max_age=LIFETIME,
+            path="/",
+            secure=self._door.site.https,
+            httponly=True,
+            samesite="lax",
         )
         return True
 
+    def _host(self, request: Request) -> str | None:
+        return self._door.site.host_of(request.headers.get("host", ""))
+
     def _html(self, page: str, status: int = 200) -> Response:
         return HTMLResponse(page, status, headers=self._headers)
-
-
-def _host(request: Request) -> str | None:
-    return host_of(request.headers.get("host", ""))
 
 
 async def _form(request: Request) -> dict[str, str]:

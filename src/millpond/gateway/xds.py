@@ -42,13 +42,17 @@ class Site:
     """Where the gateway listens and where its own parts are.
 
     Args:
-        port: the public port on the loopback addresses.
+        port: the port that is listened on.
         xds: the folder that Envoy watches.
         agent_socket: the agent's pages and sign-in checks.
         admin_socket: Envoy's admin interface.
         ipv6: whether ``[::1]`` is listened on too: browsers may take ``*.localhost`` there.
         access_log: one JSON line per request to stdout.
         connections: how many clients may be connected at once; more are hung up on.
+        bind: the address that is listened on.
+        domain: every host is a name below it, and the landing page is the domain itself.
+        https: whether the entrance in front of this one speaks TLS, so that links are https.
+        public_port: the port that links name; 0: the one that is listened on.
     """
 
     port: int
@@ -58,11 +62,44 @@ class Site:
     ipv6: bool
     access_log: bool
     connections: int = 20000
+    bind: str = "127.0.0.1"
+    domain: str = "localhost"
+    https: bool = False
+    public_port: int = 0
+
+    @property
+    def scheme(self) -> str:
+        """What links begin with."""
+        return "https" if self.https else "http"
+
+    @property
+    def outer_port(self) -> int:
+        """The port at which browsers find this entrance."""
+        return self.public_port or self.port
+
+    @property
+    def usual_port(self) -> int:
+        """The port that links of this scheme need not name."""
+        return 443 if self.https else 80
+
+    def name(self, host: str) -> str:
+        """A host's full name: ``mlflow.localhost``."""
+        return self.domain if host == LANDING_HOST else f"{host}.{self.domain}"
 
     def origin(self, host: str) -> str:
         """The public origin of a host, as a browser writes it."""
-        name = LANDING_HOST if host == LANDING_HOST else f"{host}.localhost"
-        return f"http://{name}" + ("" if self.port == 80 else f":{self.port}")
+        port = "" if self.outer_port == self.usual_port else f":{self.outer_port}"
+        return f"{self.scheme}://{self.name(host)}{port}"
+
+    def host_of(self, authority: str) -> str | None:
+        """The route host of a Host header, ``mlflow`` for ``mlflow.localhost:8080``; None: a foreign name."""
+        name = authority.lower()
+        if not name.endswith("]"):
+            name = name.partition(":")[0]
+        if name == self.domain:
+            return LANDING_HOST
+        label, dot, rest = name.partition(".")
+        return label if dot and rest == self.domain and label and label != LANDING_HOST else None
 
 
 def bootstrap(site: Site) -> Json:
@@ -184,7 +221,7 @@ def listener(site: Site, error_page: str) -> Json:
     public: Json = {
         "@type": _LISTENER,
         "name": "public",
-        "address": socket_address("127.0.0.1", site.port),
+        "address": socket_address(site.bind, site.port),
         # With the port shared, a second gateway on it would start without a word.
         "enable_reuse_port": False,
         "per_connection_buffer_limit_bytes": 1 << 20,
