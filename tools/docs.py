@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from reference import catalogue, commands, documents, environment
+from reference import catalogue, commands, documents, environment, policies
 from reference.markdown import filled
 
 FOLDER = Path(__file__).parent.parent / "docs" / "reference"
@@ -27,6 +27,7 @@ PAGES: dict[str, Callable[[], str]] = {
     "components.md": catalogue.components,
     "interfaces.md": catalogue.interfaces,
     "environment.md": environment.page,
+    "policies.md": policies.page,
 }
 
 

@@ -63,6 +63,7 @@ COMMANDS: dict[str, Entry] = {
     "report": Entry(_MODELS, "Show where a deployment's page is, or save it", "report"),
     "doctor": Entry(_KNOW, "Check this machine, and say how to mend what is wrong", "doctor"),
     "catalogue": Entry(_KNOW, "List the components, or show one with its options", "catalogue"),
+    "policies": Entry(_KNOW, "List the policies of clusters, show one, or check manifests", "policies"),
     "flavours": Entry(_KNOW, "List the flavours that ship with Millpond", "flavours"),
     "version": Entry(_KNOW, "Print the versions of Millpond and what it stands on", "version"),
     "completion": Entry(_KNOW, "Print the completion script for a shell", "completion"),

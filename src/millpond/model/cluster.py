@@ -75,3 +75,6 @@ class Policies(_Part):
     digests: bool = Field(default=False, description="Every image must be named by its digest")
     labels: list[str] = Field(default=[], description="Labels that every pod must have")
     hosts: list[str] = Field(default=[], description="The only domains that routes may name")
+    allow: dict[str, list[str]] = Field(
+        default={}, description="What policies let pass beyond their defaults, by the parameter's name"
+    )
