@@ -11,8 +11,9 @@ def page() -> str:
     lines = [
         "# Policies",
         "",
-        "`millpond policies` prints this list and whether each holds here, `millpond policies NAME` shows the",
-        "rule and two examples. [Policies](../concepts/policies.md) says how they are checked and shipped.",
+        "`millpond policies` prints this list and whether each holds here, `millpond policies NAME` shows",
+        "the rule and two examples. [Policies](../concepts/policies.md) says how they are checked and",
+        "shipped.",
         "",
     ]
     for group in dict.fromkeys(each.group for each in policies().values()):

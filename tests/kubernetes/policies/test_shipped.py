@@ -86,6 +86,15 @@ def test_what_is_rendered_passes(tmp_path, name: str) -> None:
     check(bundle, Policies())
 
 
+def test_what_is_rendered_keeps_to_the_registry_and_the_domain_of_its_flavour(tmp_path) -> None:
+    found = render(*resolved(tmp_path, FLAVOURS["ingress"]))
+    told = {"registries": ["registry.example.org/team"], "hosts": ["mill.example.org"], "labels": [PART_OF]}
+    check(found, Policies(**told))
+    with pytest.raises(PolicyError) as caught:
+        check(found, Policies(**{**told, "hosts": ["other.example.org"]}))
+    assert {each.policy.name for each in caught.value.violations} == {"restrict-hostnames"}
+
+
 def test_an_error_names_object_path_and_fix_and_counts_the_rest(tmp_path) -> None:
     found = render(*resolved(tmp_path, {"name": "lab", "components": {"seaweedfs": {}}}))
     for obj in found:

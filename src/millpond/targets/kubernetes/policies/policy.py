@@ -1,6 +1,7 @@
 """Policies: what each is called, asks and why, and the two forms of its rule. All of it is data in `rules/`.
 
-A policy is a folder: `policy.yaml`, `rule.rego`, `rule.cel`, `allowed.yaml` and `refused.yaml`. The Rego runs in process before an apply, and is what Gatekeeper gets; the CEL is what the API server itself
+A policy is a folder: `policy.yaml`, `rule.rego`, `rule.cel`, `allowed.yaml` and `refused.yaml`. The Rego
+runs in process before an apply, and is what Gatekeeper gets; the CEL is what the API server itself
 evaluates.
 """
 

@@ -49,7 +49,7 @@ def _platform(platform: Platform, components: Components) -> list[Object]:
     }
     found = [namespace]
     if platform.policies.ship:
-        from millpond.targets.kubernetes.policies import shipped  # type: ignore[import-untyped]
+        from millpond.targets.kubernetes.policies import shipped
 
         found += shipped(platform)
     if platform.cluster.network_policies:
