@@ -12,7 +12,7 @@ from millpond.model.cluster import Policies
 from millpond.model.errors import MillpondError
 from millpond.targets.kubernetes.bundle import COMPONENT, PART_OF
 from millpond.targets.kubernetes.policies import PolicyError, check, policies, shipped, violations
-from millpond.targets.kubernetes.render import render
+from millpond.targets.kubernetes.render import render, secretjob
 
 TOLD: dict[str, Any] = {
     "registries": ["registry.example.org"],
@@ -84,6 +84,8 @@ def test_nothing_is_shipped_unless_asked(platform) -> None:
 def test_what_is_rendered_passes(tmp_path, name: str) -> None:
     bundle = render(*resolved(tmp_path, FLAVOURS[name]))
     check(bundle, Policies())
+    # `millpond render` writes a job beside it, which makes the secrets.
+    assert violations(secretjob.objects(bundle), Policies()) == []
 
 
 def test_what_is_rendered_keeps_to_the_registry_and_the_domain_of_its_flavour(tmp_path) -> None:
