@@ -45,6 +45,7 @@ SERVICES = {
     "MILLPOND_GATEWAY_TOKEN": "The bearer token for putting routes",
     "MILLPOND_GATEWAY_USER": "The name to sign in with, for the gateway's agent",
     "MILLPOND_GATEWAY_PASSWORD": "The password to sign in with, for the gateway's agent",
+    "MILLPOND_SERVING_ROUTES": "On a cluster: the routes that a Job puts at the platform's gateway, as JSON",
     "MILLPOND_GATEWAY_BIND": "The address that the gateway listens on; the loopback address",
     "MILLPOND_GATEWAY_DOMAIN": "The gateway's hosts are `NAME.DOMAIN`; `localhost`",
     "MILLPOND_GATEWAY_HTTPS": "`true`: the entrance in front of the gateway speaks TLS, so links are https",

@@ -7,7 +7,7 @@ import json
 import sys
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from millpond.cli.busy import busy
 from millpond.cli.deployment_files import DeploymentFiles
@@ -18,6 +18,11 @@ from millpond.cli.style import note, out, seconds_text, smart
 from millpond.model.errors import DocumentError, DocumentErrors, MillpondError, did_you_mean
 from millpond.serving import inferenceservice
 from millpond.serving.client import ServingClient, ServingError, condition, failure_of
+
+if TYPE_CHECKING:
+    from millpond.catalogue import Catalogue
+    from millpond.model.platform import Platform
+    from millpond.serving.cluster.deployments import ClusterDeployments
 
 Data = dict[str, Any]
 _PAUSE = 0.2
@@ -30,17 +35,25 @@ class Serving:
         MillpondError: the platform has no model serving, or was never up.
     """
 
+    client: ServingClient | ClusterDeployments
+
     def __init__(self, session: Session) -> None:
-        target = session.target()
+        self.session = session
+        self.files = DeploymentFiles(session.locate()[1])
+        self.environment: dict[str, str] = {}
+        source = session.source()
+        if source.flavour.target == "kubernetes":
+            catalogue = source.catalogue()
+            self.client = _on_cluster(source.resolve(catalogue), catalogue)
+            return
+        target = session.target(source=source)
         if not any(True for _ in target.platform.providers("inference")):
             raise MillpondError(
                 f"the platform {target.platform.name} has no model serving",
                 hint="add the component serving to its flavour, then `millpond up`",
             )
-        self.session = session
         self.environment = target.environment()
         self.client = ServingClient.from_env(self.environment)
-        self.files = DeploymentFiles(session.locate()[1])
 
     def look(self, name: str) -> Data | None:
         """A deployment with its status, in whatever namespace; None when there is none."""
@@ -209,6 +222,16 @@ class Serving:
     def show_json(self, found: Data) -> None:
         """The deployment for a script."""
         out(json.dumps(found))
+
+
+def _on_cluster(platform: Platform, catalogue: Catalogue) -> ClusterDeployments:
+    """The deployments of a platform on the cluster that its flavour names."""
+    from millpond.serving.cluster.context import Context
+    from millpond.serving.cluster.deployments import ClusterDeployments
+    from millpond.targets.kubernetes.api import Cluster
+
+    context = Context.of(platform, catalogue)
+    return ClusterDeployments(context, lambda: Cluster.connect(platform.cluster.context, context.namespace))
 
 
 def _said(name: str, what: str, error: ServingError) -> MillpondError:

@@ -1,0 +1,263 @@
+"""The deployments of a platform on a cluster, behind the calls that commands make to the controller.
+
+Each call talks to the cluster's API and returns; what takes longer goes on with the next one. Where KServe is
+installed the documents are its own affair.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import builtins
+import hashlib
+import uuid
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from dataclasses import replace
+from types import TracebackType
+from typing import Any, TypeVar
+
+from millpond.model.errors import MillpondError
+from millpond.serving.client import Answer, ServingError
+from millpond.serving.cluster import jobs, kserve, refusals
+from millpond.serving.cluster.context import Context
+from millpond.serving.cluster.forward import ask
+from millpond.serving.cluster.memory import Memory
+from millpond.serving.cluster.objects import PORT
+from millpond.serving.cluster.rollout import Rollout
+from millpond.serving.controller.artifacts import Artifact
+from millpond.serving.controller.revisions import meant, revision_of
+from millpond.serving.controller.status import now
+from millpond.serving.controller.store import Record
+from millpond.serving.inferenceservice import DEFAULT_NAMESPACE, InferenceService
+from millpond.targets.kubernetes.api import Cluster
+
+Data = dict[str, Any]
+Result = TypeVar("Result")
+_HTTP_ROUTES = ("apiextensions.k8s.io/v1", "CustomResourceDefinition", "httproutes.gateway.networking.k8s.io")
+_CHANNEL = "gateway.networking.k8s.io/channel"
+
+
+class ClusterDeployments:
+    """Applies, reads and deletes deployments, and asks them for predictions, as `ServingClient` does.
+
+    Args:
+        context: where.
+        connect: opens the cluster's API.
+    """
+
+    def __init__(self, context: Context, connect: Callable[[], Cluster]) -> None:
+        self._context = context
+        self._connect = connect
+        self._runner = asyncio.Runner()
+        self._opened: Cluster | None = None
+        self._known: Context | None = None
+
+    def __enter__(self) -> ClusterDeployments:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connections."""
+        if self._opened is not None:
+            self._runner.run(self._opened.aclose())
+        self._runner.close()
+
+    # --- what the controller's client does ----------------------------------------------------------------
+
+    def apply(self, document: Mapping[str, Any]) -> Data:
+        """Create or replace a deployment; its new revision is on its way then.
+
+        Raises:
+            MillpondError: the document is refused.
+        """
+        return self._run(self._apply(dict(document)))
+
+    def get(self, name: str, namespace: str = DEFAULT_NAMESPACE) -> Data:
+        """One deployment with its status, moved on by a step.
+
+        Raises:
+            ServingError: there is none (status 404).
+        """
+        found = self._run(self._get(name))
+        if found is None:
+            raise ServingError(f"there is no deployment {name}", status=404)
+        return found
+
+    def list(self, namespace: str | None = None) -> builtins.list[Data]:
+        """All deployments by name, each moved on by a step."""
+        return self._run(self._list())
+
+    def delete(self, name: str, namespace: str = DEFAULT_NAMESPACE) -> None:
+        """Stop a deployment and forget it.
+
+        Raises:
+            ServingError: there is none (status 404).
+        """
+        self._run(self._delete(name))
+
+    def apply_graph(self, document: Mapping[str, Any]) -> Data:
+        """Create or replace an ``InferenceGraph``, which is KServe's on a cluster.
+
+        Raises:
+            MillpondError: KServe is not installed.
+        """
+        return self._run(self._apply_graph(dict(document)))
+
+    def graphs(self, namespace: str | None = None) -> Sequence[Data]:
+        """All graphs by name."""
+        return self._run(self._graphs())
+
+    def delete_graph(self, name: str, namespace: str = DEFAULT_NAMESPACE) -> None:
+        """Forget a graph."""
+        found = {"apiVersion": kserve.GRAPH_VERSION, "kind": kserve.GRAPH, "metadata": {"name": name}}
+        found["metadata"] = {"name": name, "namespace": self._context.namespace}
+        self._run(self._cluster.delete(found, propagation="Background"))
+
+    def measured(self, name: str, what: str, **query: object) -> Data:
+        """Nothing measures on a cluster.
+
+        Raises:
+            MillpondError: always, with what to do.
+        """
+        raise self._unmeasured(what)
+
+    def page(self, name: str, what: str = "report", **query: object) -> bytes:
+        """As `measured`."""
+        raise self._unmeasured(what)
+
+    def send(
+        self,
+        name: str,
+        path: str,
+        payload: Any = None,
+        *,
+        headers: Mapping[str, str] | None = None,
+        namespace: str = DEFAULT_NAMESPACE,
+        gateway: bool | None = None,
+    ) -> Answer:
+        """One request to a deployment: by its address, else through a port that kubectl forwards.
+
+        Raises:
+            ServingError: with the sentence and status of an answer from 400 on, or when nothing answers.
+        """
+        wanted = (headers or {}).get("x-revision")
+        found = self.get(name)
+        status = found["status"]
+        service = f"{name}-predictor" if status.get("deploymentMode") == kserve.MODE else wanted or name
+        port = 80 if status.get("deploymentMode") == kserve.MODE else PORT
+        place = (self._context.namespace, service, port)
+        return ask(status.get("url"), self._cluster.context, place, path, payload, headers)
+
+    # --- inside -------------------------------------------------------------------------------------------
+
+    @property
+    def _cluster(self) -> Cluster:
+        if self._opened is None:
+            self._opened = self._connect()
+        return self._opened
+
+    def _run(self, work: Coroutine[Any, Any, Result]) -> Result:
+        return self._runner.run(work)
+
+    async def _here(self) -> Context:
+        """The context with what only the cluster can tell."""
+        if self._known is None:
+            sessions = False
+            if self._context.http_routes:
+                found = await self._cluster.get(*_HTTP_ROUTES)
+                told = ((found or {}).get("metadata") or {}).get("annotations") or {}
+                sessions = told.get(_CHANNEL) == "experimental"
+            self._known = replace(self._context, sessions=sessions)
+        return self._known
+
+    async def _rollout(self) -> tuple[Memory, Rollout]:
+        context = await self._here()
+        memory = Memory(self._cluster, context)
+        return memory, Rollout(self._cluster, context, memory)
+
+    async def _kserve(self) -> bool:
+        return await self._cluster.serves(kserve.API_VERSION, kserve.KIND)
+
+    async def _apply(self, document: Data) -> Data:
+        document.pop("status", None)
+        service = InferenceService.model_validate(document)
+        if await self._kserve():
+            return await kserve.apply(self._cluster, await self._here(), service)
+        context = await self._here()
+        refusals.check(service, context)
+        memory, rollout = await self._rollout()
+        record = await memory.load(service.metadata.name)
+        if record is None:
+            name, namespace = service.metadata.name, service.metadata.namespace
+            record = Record(name, namespace, {}, uid=str(uuid.uuid4()), created=now())
+        written = service.document()
+        named = meant(record, written)
+        revision = record.revision(named)
+        if revision is None:
+            revision = revision_of(record, service, await self._artifact(context, service))
+        record.document = written
+        record.generation += 1
+        await rollout.begin(record, revision)
+        return await rollout.look(record)
+
+    async def _artifact(self, context: Context, service: InferenceService) -> Artifact:
+        """What the document's model is today, without its files: a pod fetches them."""
+        name, uri = service.metadata.name, service.spec.predictor.model.storageUri
+        found: Data = {"uri": uri}
+        if uri.startswith("models:/"):
+            found = await jobs.resolved(self._cluster, context, name, uri)
+        identity = found.get("identity")
+        return Artifact(
+            uri=found["uri"],
+            digest=hashlib.sha256(str(identity or found["uri"]).encode()).hexdigest()[:32],
+            version=found.get("version"),
+            run_id=found.get("run_id"),
+            identity=identity,
+        )
+
+    async def _get(self, name: str) -> Data | None:
+        if await self._kserve():
+            return await kserve.get(self._cluster, await self._here(), name)
+        memory, rollout = await self._rollout()
+        record = await memory.load(name)
+        return None if record is None else await rollout.look(record)
+
+    async def _list(self) -> builtins.list[Data]:
+        if await self._kserve():
+            return await kserve.every(self._cluster, await self._here())
+        memory, rollout = await self._rollout()
+        return [await rollout.look(record) for record in await memory.every()]
+
+    async def _delete(self, name: str) -> None:
+        if await self._kserve():
+            await kserve.delete(self._cluster, await self._here(), name)
+            return
+        memory, rollout = await self._rollout()
+        record = await memory.load(name)
+        if record is None:
+            raise ServingError(f"there is no deployment {name}", status=404)
+        await rollout.end(record)
+
+    async def _apply_graph(self, document: Data) -> Data:
+        if not await self._kserve():
+            name = document["metadata"]["name"]
+            raise MillpondError(
+                f"the graph {name} needs KServe on a cluster, and it is not installed",
+                hint="add the component kserve, or run graphs on the target local",
+            )
+        return await kserve.apply_graph(self._cluster, await self._here(), document)
+
+    async def _graphs(self) -> Sequence[Data]:
+        if not await self._kserve():
+            return []
+        return await self._cluster.list(kserve.GRAPH_VERSION, kserve.GRAPH, namespace=self._context.namespace)
+
+    @staticmethod
+    def _unmeasured(what: str) -> MillpondError:
+        return MillpondError(
+            f"{what} is not told on a cluster, where no monitor reads the log of predictions",
+            hint="the target local has it; KServe's logger can send predictions elsewhere",
+        )

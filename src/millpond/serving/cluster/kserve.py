@@ -1,0 +1,211 @@
+"""KServe on the cluster: the document is its own; what KServe does not know is put into its words.
+
+A model of the registry becomes the place of its files in the lake, and the keys to that come by a
+ServiceAccount and a Secret as KServe's storage initialiser reads them.
+https://kserve.github.io/website/docs/model-serving/storage/providers/s3
+"""
+
+from __future__ import annotations
+
+import base64
+import copy
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import urlsplit
+
+from millpond.model.errors import MillpondError
+from millpond.serving.cluster import jobs
+from millpond.serving.cluster.context import Context
+from millpond.serving.cluster.objects import DEPLOYMENT, PLATFORM, labels
+from millpond.serving.inferenceservice import InferenceService
+from millpond.targets.kubernetes.api import Cluster
+from millpond.targets.kubernetes.bundle import MANAGED_BY, MANAGER, Object
+
+Data = dict[str, Any]
+
+API_VERSION, KIND = "serving.kserve.io/v1beta1", "InferenceService"
+GRAPH_VERSION, GRAPH = "serving.kserve.io/v1alpha1", "InferenceGraph"
+MODE = "KServe"
+ACCOUNT = "millpond-models"
+"""The ServiceAccount of model pods, and the Secret with the lake's keys behind it."""
+
+_UNKNOWN = ("python", "keras")
+_PROXIED = "mlflow-artifacts:"
+
+
+def document(service: InferenceService, context: Context, place: str) -> Object:
+    """The document as KServe takes it. Pure.
+
+    Args:
+        service: the document.
+        context: where.
+        place: where the model's files are, as KServe can read them.
+
+    Raises:
+        MillpondError: KServe has no runtime for the model's format, or cannot read the place.
+    """
+    name, model_format = service.metadata.name, service.spec.predictor.model.modelFormat.name
+    if model_format in _UNKNOWN:
+        raise MillpondError(
+            f"{name}: KServe has no runtime for the format {model_format}",
+            hint="log it as an MLflow model",
+        )
+    if not place.startswith(("s3://", "gs://", "pvc://", "https://", "http://", "hf://")):
+        raise MillpondError(
+            f"{name}: KServe cannot read {place}", hint="put the model into the lake and name it as s3://"
+        )
+    found = copy.deepcopy(service.document())
+    metadata = found["metadata"]
+    metadata["namespace"] = context.namespace
+    metadata["labels"] = {**metadata.get("labels", {}), **labels(context, name)}
+    predictor = found["spec"]["predictor"]
+    predictor["serviceAccountName"] = ACCOUNT
+    model = predictor["model"]
+    model["storageUri"] = place
+    if model.get("runtime") == "millpond":
+        del model["runtime"]
+    if model_format == "mlflow":
+        model.setdefault("runtime", "kserve-mlserver")
+        model.setdefault("protocolVersion", "v2")
+    return found
+
+
+def place_of(name: str, source: str, artifacts: str | None) -> str:
+    """Where the files of a registered model are, from what the registry says. Pure.
+
+    Args:
+        name: the deployment.
+        source: the registry's word.
+        artifacts: where the platform's registry keeps what it hands out itself.
+
+    Raises:
+        MillpondError: the registry hands the files out itself, from a place that is not known.
+    """
+    if not source.startswith(_PROXIED):
+        return source
+    if artifacts is None:
+        raise MillpondError(
+            f"{name}: the registry hands the model's files out itself, and KServe cannot ask it",
+            hint="name the model by its s3:// path",
+        )
+    return f"{artifacts.rstrip('/')}/{urlsplit(source).path.lstrip('/')}"
+
+
+def account(context: Context) -> Object:
+    """The ServiceAccount that model pods have, with the Secret of the lake's keys."""
+    return {
+        "apiVersion": "v1",
+        "kind": "ServiceAccount",
+        "metadata": _metadata(context),
+        "automountServiceAccountToken": False,
+        "secrets": [{"name": ACCOUNT}],
+    }
+
+
+def secret(context: Context, values: Mapping[str, str]) -> Object:
+    """The Secret as KServe's storage initialiser reads it.
+
+    Args:
+        context: where.
+        values: ``AWS_ENDPOINT_URL``, ``AWS_ACCESS_KEY_ID``, ``AWS_SECRET_ACCESS_KEY``, ``AWS_REGION``.
+    """
+    address = urlsplit(values.get("AWS_ENDPOINT_URL", ""))
+    annotations = {
+        "serving.kserve.io/s3-endpoint": address.netloc,
+        "serving.kserve.io/s3-usehttps": "1" if address.scheme == "https" else "0",
+        "serving.kserve.io/s3-region": values.get("AWS_REGION", ""),
+        "serving.kserve.io/s3-usevirtualbucket": "false",
+    }
+    keys = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
+    return {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": {**_metadata(context), "annotations": {k: v for k, v in annotations.items() if v}},
+        "type": "Opaque",
+        "data": {key: base64.b64encode(values.get(key, "").encode()).decode() for key in keys},
+    }
+
+
+def _metadata(context: Context) -> dict[str, Any]:
+    found = {PLATFORM: context.platform, MANAGED_BY: MANAGER}
+    return {"name": ACCOUNT, "namespace": context.namespace, "labels": found}
+
+
+async def apply(cluster: Cluster, context: Context, service: InferenceService) -> Data:
+    """Hand the document to KServe.
+
+    Raises:
+        MillpondError: KServe cannot serve it, or refuses it.
+    """
+    name, place = service.metadata.name, service.spec.predictor.model.storageUri
+    if place.startswith("models:/"):
+        found = await jobs.resolved(cluster, context, name, place)
+        place = place_of(name, found["source"], context.artifacts)
+    wanted = document(service, context, place)
+    await cluster.apply(secret(context, await _values(cluster, context)), force=True)
+    await cluster.apply(account(context), force=True)
+    return told(await cluster.apply(wanted))
+
+
+async def _values(cluster: Cluster, context: Context) -> dict[str, str]:
+    """The lake's variables as text, from where the cluster keeps them; they stay in this process."""
+    found = {}
+    for item in context.lake:
+        if "value" in item:
+            found[str(item["name"])] = str(item["value"])
+            continue
+        key = item["valueFrom"]["secretKeyRef"]
+        kept = await cluster.get("v1", "Secret", key["name"], context.namespace)
+        data = (kept or {}).get("data") or {}
+        if key["key"] in data:
+            found[str(item["name"])] = base64.b64decode(data[key["key"]]).decode()
+    return found
+
+
+async def get(cluster: Cluster, context: Context, name: str) -> Data | None:
+    """One deployment."""
+    found = await cluster.get(API_VERSION, KIND, name, context.namespace)
+    return None if found is None else told(found)
+
+
+async def every(cluster: Cluster, context: Context) -> list[Data]:
+    """All deployments that were applied here."""
+    wanted = {PLATFORM: context.platform, DEPLOYMENT: ""}
+    found = await cluster.list(API_VERSION, KIND, namespace=context.namespace, labels=wanted)
+    return sorted((told(item) for item in found), key=lambda item: str(item["metadata"]["name"]))
+
+
+async def delete(cluster: Cluster, context: Context, name: str) -> None:
+    """Have KServe end a deployment."""
+    found: Object = {"apiVersion": API_VERSION, "kind": KIND, "metadata": {"name": name}}
+    found["metadata"]["namespace"] = context.namespace
+    await cluster.delete(found)
+
+
+async def apply_graph(cluster: Cluster, context: Context, graph: Data) -> Data:
+    """Hand a graph to KServe."""
+    found = copy.deepcopy(graph)
+    found.pop("status", None)
+    metadata = found["metadata"]
+    metadata["namespace"] = context.namespace
+    metadata["labels"] = {**metadata.get("labels", {}), **labels(context, metadata["name"])}
+    return told(await cluster.apply(found))
+
+
+def told(found: Mapping[str, Any]) -> Data:
+    """KServe's object with what commands look for in a status, as far as KServe tells it."""
+    shown = copy.deepcopy(dict(found))
+    shown["metadata"].pop("managedFields", None)
+    status = shown.setdefault("status", {})
+    status.setdefault("observedGeneration", 0)
+    status.setdefault("conditions", [{"type": "Ready", "status": "Unknown"}])
+    predictor = status.setdefault("components", {}).setdefault("predictor", {})
+    live = [item for item in predictor.get("traffic") or () if item.get("revisionName")]
+    if not live and any(c["type"] == "Ready" and c["status"] == "True" for c in status["conditions"]):
+        # Without Knative KServe has no revisions.
+        name = shown["metadata"]["name"]
+        live = [{"revisionName": f"{name}-predictor", "percent": 100, "latestRevision": True}]
+    predictor["traffic"] = sorted(live, key=lambda item: not item.get("latestRevision"))
+    status["deploymentMode"] = MODE
+    status.setdefault("revisions", [])
+    return shown
