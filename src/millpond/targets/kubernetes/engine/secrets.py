@@ -63,6 +63,12 @@ class Secrets:
         self._cluster = cluster
         self._bundle = bundle
         self._made: dict[Secret, str] = {}
+        self._lengths = {
+            atom: secret.lengths.get(key, _LENGTH)
+            for secret in bundle.secrets
+            for key, value in secret.texts.items()
+            if (atom := _lone(value)) is not None
+        }
         self._where = {
             atom: (secret.name, key)
             for secret in bundle.secrets
@@ -158,7 +164,7 @@ class Secrets:
         if kept is not None:
             return kept
         if atom not in self._made:
-            self._made[atom] = "".join(secrets.choice(_ALPHABET) for _ in range(_LENGTH))
+            self._made[atom] = "".join(secrets.choice(_ALPHABET) for _ in range(self._lengths[atom]))
         return self._made[atom]
 
     def _kept(self, atom: Secret, live: Mapping[str, Object]) -> str | None:

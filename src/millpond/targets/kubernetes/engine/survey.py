@@ -97,7 +97,8 @@ class Surveyor:
             listed = await self.cluster.list("v1", "Secret", namespace=self.bundle.namespace)
             found.secret_objects = {obj["metadata"]["name"]: obj for obj in listed}
         for due in await self.secrets.due(found.secret_objects):
-            found.secrets.setdefault(due.secret.unit, []).append(due)
+            owner = due.secret.unit if due.secret.unit in self.bundle.units else next(iter(self.bundle.units))
+            found.secrets.setdefault(owner, []).append(due)
         pairs = [(name, obj) for name, wished in self.bundle.units.items() for obj in wished]
         looks = await asyncio.gather(*(self._look(obj, found) for _, obj in pairs))
         for (name, _), look in zip(pairs, looks, strict=True):
