@@ -67,7 +67,11 @@ OOM = {"restartCount": 4, "lastState": {"terminated": {"exitCode": 137, "reason"
             "millpond up",
         ),
         (
-            [unscheduled("0/1 nodes are available: 1 Insufficient cpu, 1 Insufficient memory.")],
+            [
+                unscheduled(
+                    "0/1 nodes are available: 1 Insufficient memory, 1 Insufficient cpu. preemption: no."
+                )
+            ],
             [],
             "finds no node with enough cpu and memory",
             "resources",

@@ -11,7 +11,7 @@ import pytest
 from kubernetes.engine.mockserver import MockServer
 from kubernetes.engine.platforms import NAME, bundle, obj, run, unit, up
 from millpond.model.errors import MillpondError
-from millpond.model.events import Phase
+from millpond.model.events import ComponentEvent, Phase
 from millpond.model.plan import Act, Plan
 from millpond.targets.kubernetes.api import ApiError, Cluster
 from millpond.targets.kubernetes.engine import Engine, NotReadyError
@@ -156,6 +156,27 @@ def test_a_failure_takes_only_dependants_along_and_the_next_up_goes_on() -> None
         server.ready = lambda _: True
         await up(cluster, bundle(A, B, c))
         assert (await Engine(cluster, bundle(A, B, c)).plan()).empty
+
+    run(test)
+
+
+def test_a_job_that_fails_shows_its_last_lines() -> None:
+    async def test(server: MockServer, cluster: Cluster) -> None:
+        server.ready = lambda name: name != "a-job"
+        ended = {"exitCode": 3, "reason": "Error"}
+        container = {"name": "main", "restartCount": 0, "state": {"terminated": ended}}
+        pod = obj("v1", "Pod", "a-job-x", "a", status={"phase": "Failed", "containerStatuses": [container]})
+        pod["metadata"]["labels"] = {"batch.kubernetes.io/job-name": "a-job"}
+        await cluster.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAME}})
+        await cluster.create(pod)
+        server.logs["a-job-x"] = "no such database\n"
+        events: list[ComponentEvent] = []
+        with pytest.raises(NotReadyError):
+            await Engine(cluster, bundle(A)).apply(events.append)
+        failed = next(event for event in events if event.phase is Phase.FAILED)
+        assert failed.message == "a: Pod a-job-x, container main ends with exit code 3"
+        assert failed.details == ("no such database",)
+        assert {found.state for found in await Engine(cluster, bundle(A)).status()} == {"failed"}
 
     run(test)
 

@@ -62,6 +62,11 @@ class Board:
         except TimeoutError:
             pass
 
+    async def of_job(self, name: str) -> list[Object]:
+        """The pods of a Job."""
+        labels = {"batch.kubernetes.io/job-name": name}
+        return await self._cluster.list("v1", "Pod", namespace=self.namespace, labels=labels)
+
     async def events(self) -> list[Object]:
         """The events of the namespace, oldest first, not older than a second."""
         async with self._lock:

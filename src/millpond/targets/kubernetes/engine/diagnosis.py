@@ -123,13 +123,15 @@ def _pending(
     pod: Object, message: str, claims: Sequence[Object], events: Sequence[Object], every: Sequence[Object]
 ) -> Finding:
     name = pod["metadata"]["name"]
+    # What follows is about evicting others, which Millpond's pods never do.
+    message = re.split(r"\.? (?:no new claims|preemption:)", message)[0]
     if "PersistentVolumeClaim" in message or "persistentvolumeclaim" in message:
         return _claim(name, message, claims, every)
     patience: float | None = 120
     if any(event.get("reason") == "TriggeredScaleUp" for event in events):
         # Nodes are on their way.
         patience = None
-    lacks = sorted(set(re.findall(r"Insufficient ([\w./-]+)", message)))
+    lacks = sorted(set(re.findall(r"Insufficient ([\w./-]*\w)", message)))
     if lacks:
         words = ["GPUs" if "gpu" in what else what for what in lacks]
         hint = "lower its resources in the flavour, or add nodes; kubectl describe nodes tells what is free"

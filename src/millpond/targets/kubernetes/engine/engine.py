@@ -213,7 +213,7 @@ class Engine:
             found.append(
                 unit_status(
                     name,
-                    list(wished.objects) if wished else mine,
+                    list(wished) if wished else mine,
                     [obj for obj in mine if obj["kind"] != "Secret"],
                     [pod for pod in pods if belongs(pod, name)],
                     events,

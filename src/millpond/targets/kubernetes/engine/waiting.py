@@ -18,6 +18,9 @@ TIMEOUT = 600.0
 UNSEEN = "the cluster does not show it"
 
 _LINES = 20
+_SECOND_CHANCE = 15.0
+"""Seconds that a Deployment gets which is past its deadline."""
+
 _LOOK = 1.0
 """Seconds between two looks for a cause."""
 
@@ -54,7 +57,15 @@ async def until_ready(
         now = time.monotonic()
         obj, first = waits[0]
         message = f"{obj['kind']} {obj['metadata']['name']}: {first.message}"
-        failed = next(((obj, found) for obj, found in waits if found.failed), None)
+        failed = next(
+            (
+                (obj, found)
+                for obj, found in waits
+                # An older attempt may have gone over its deadline, and its cause may be mended by now.
+                if found.failed and (obj["kind"] != "Deployment" or now - begun >= _SECOND_CHANCE)
+            ),
+            None,
+        )
         cause = None
         if now - looked >= _LOOK or failed or now - begun >= bound:
             looked = now
@@ -77,7 +88,12 @@ async def until_ready(
 
 async def find(board: Board, unit: str, owners: Sequence[Object]) -> Finding | None:
     """Why a unit's workloads are not ready, as far as the cluster tells."""
+    jobs = {owner["metadata"]["name"] for owner in owners if owner["kind"] == "Job"}
     pods = [pod for pod in board.all("v1", "Pod") if _belongs(pod, unit)]
+    # A workload's own pods are watched by its labels; a Job's by the label that the cluster gives them.
+    for job in jobs:
+        seen = {pod["metadata"]["name"] for pod in pods}
+        pods += [pod for pod in await board.of_job(job) if pod["metadata"]["name"] not in seen]
     claims = [claim for claim in board.all("v1", "PersistentVolumeClaim") if _belongs(claim, unit)]
     return diagnose(owners, pods, await board.events(), claims)
 
