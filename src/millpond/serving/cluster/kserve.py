@@ -17,7 +17,7 @@ from millpond.model.errors import MillpondError
 from millpond.serving.cluster import jobs
 from millpond.serving.cluster.context import Context
 from millpond.serving.cluster.objects import DEPLOYMENT, PLATFORM, labels
-from millpond.serving.inferenceservice import InferenceService
+from millpond.serving.inferenceservice import DEFAULT_NAMESPACE, InferenceService
 from millpond.targets.kubernetes.api import Cluster
 from millpond.targets.kubernetes.bundle import MANAGED_BY, MANAGER, Object
 
@@ -28,6 +28,9 @@ GRAPH_VERSION, GRAPH = "serving.kserve.io/v1alpha1", "InferenceGraph"
 MODE = "KServe"
 ACCOUNT = "millpond-models"
 """The ServiceAccount of model pods, and the Secret with the lake's keys behind it."""
+
+MODEL = "millpond.dev/model"
+"""The annotation with the model's URI as the document had it."""
 
 _UNKNOWN = ("python", "keras")
 _PROXIED = "mlflow-artifacts:"
@@ -58,6 +61,10 @@ def document(service: InferenceService, context: Context, place: str) -> Object:
     metadata = found["metadata"]
     metadata["namespace"] = context.namespace
     metadata["labels"] = {**metadata.get("labels", {}), **labels(context, name)}
+    metadata["annotations"] = {
+        **metadata.get("annotations", {}),
+        MODEL: service.spec.predictor.model.storageUri,
+    }
     predictor = found["spec"]["predictor"]
     predictor["serviceAccountName"] = ACCOUNT
     model = predictor["model"]
@@ -148,7 +155,11 @@ async def apply(cluster: Cluster, context: Context, service: InferenceService) -
 
 
 async def _values(cluster: Cluster, context: Context) -> dict[str, str]:
-    """The lake's variables as text, from where the cluster keeps them; they stay in this process."""
+    """The lake's variables as text, from where the cluster keeps them; they stay in this process.
+
+    Raises:
+        MillpondError: the cluster does not keep one.
+    """
     found = {}
     for item in context.lake:
         if "value" in item:
@@ -157,8 +168,12 @@ async def _values(cluster: Cluster, context: Context) -> dict[str, str]:
         key = item["valueFrom"]["secretKeyRef"]
         kept = await cluster.get("v1", "Secret", key["name"], context.namespace)
         data = (kept or {}).get("data") or {}
-        if key["key"] in data:
-            found[str(item["name"])] = base64.b64decode(data[key["key"]]).decode()
+        if key["key"] not in data:
+            raise MillpondError(
+                f"the Secret {key['name']} has no {key['key']}, by which KServe would read the lake",
+                hint="is the platform up? millpond up",
+            )
+        found[str(item["name"])] = base64.b64decode(data[key["key"]]).decode()
     return found
 
 
@@ -193,9 +208,9 @@ async def apply_graph(cluster: Cluster, context: Context, graph: Data) -> Data:
 
 
 def told(found: Mapping[str, Any]) -> Data:
-    """KServe's object with what commands look for in a status, as far as KServe tells it."""
+    """KServe's object as the document that it was, with what commands look for in a status."""
     shown = copy.deepcopy(dict(found))
-    shown["metadata"].pop("managedFields", None)
+    _restore(shown)
     status = shown.setdefault("status", {})
     status.setdefault("observedGeneration", 0)
     status.setdefault("conditions", [{"type": "Ready", "status": "Unknown"}])
@@ -209,3 +224,20 @@ def told(found: Mapping[str, Any]) -> Data:
     status["deploymentMode"] = MODE
     status.setdefault("revisions", [])
     return shown
+
+
+def _restore(shown: Data) -> None:
+    """Take out again what was put in for KServe, so that an edit of it is one of the document."""
+    metadata = shown["metadata"]
+    metadata.pop("managedFields", None)
+    metadata["namespace"] = DEFAULT_NAMESPACE
+    own = (PLATFORM, MANAGED_BY, DEPLOYMENT)
+    metadata["labels"] = {k: v for k, v in metadata.get("labels", {}).items() if k not in own}
+    if not metadata["labels"]:
+        del metadata["labels"]
+    uri = metadata.get("annotations", {}).pop(MODEL, None)
+    predictor = shown.get("spec", {}).get("predictor", {})
+    if predictor.get("serviceAccountName") == ACCOUNT:
+        del predictor["serviceAccountName"]
+    if uri is not None:
+        predictor["model"]["storageUri"] = uri

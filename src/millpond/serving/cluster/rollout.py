@@ -90,7 +90,8 @@ class Rollout:
         ready = {name for name, each in states.items() if each.ready}
         refusal = await self._route(after, ready)
         if refusal:
-            set_conditions(record, IngressReady=(None, "Progressing", refusal))
+            waiting = (None, "Progressing", refusal)
+            set_conditions(record, IngressReady=waiting, LatestDeploymentReady=waiting)
             return
         pending.ready = pending.ready or now()
         for key, value in asdict(after).items():
@@ -128,11 +129,10 @@ class Rollout:
         """Lead requests as the record says; what it still waits for, or None."""
         await self._cluster.apply(objects.primary_service(self._context, after), force=True)
         if self._context.http_routes:
-            for each in routes.http_routes(self._context, after, ready):
-                refusal = _taken(await self._cluster.apply(each, force=True))
-                if refusal:
-                    return refusal
-        elif self._context.gateway:
+            made = routes.http_routes(self._context, after, ready)
+            applied = [await self._cluster.apply(each, force=True) for each in made]
+            return next((told for told in map(_taken, applied) if told), None)
+        if self._context.gateway:
             found = routes.gateway_routes(self._context, after, ready)
             await jobs.published(self._cluster, self._context, after.name, found)
         return None
