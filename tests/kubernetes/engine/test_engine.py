@@ -10,10 +10,12 @@ import pytest
 
 from kubernetes.engine.mockserver import MockServer
 from kubernetes.engine.platforms import NAME, bundle, obj, run, unit, up
+from millpond.model.component import Chart
 from millpond.model.errors import MillpondError
 from millpond.model.events import ComponentEvent, Phase
 from millpond.model.plan import Act, Plan
 from millpond.targets.kubernetes.api import ApiError, Cluster
+from millpond.targets.kubernetes.bundle import Release, Unit
 from millpond.targets.kubernetes.engine import Engine, NotReadyError
 
 A, B = unit("a", job=True, claim=True), unit("b", waits_for=("a",))
@@ -311,5 +313,54 @@ def test_only_some_units_and_what_they_wait_for() -> None:
         assert server.get("deployments", "c") is None
         with pytest.raises(MillpondError, match="no component of this platform is called d"):
             await up(cluster, bundle(A), only=["d"])
+
+    run(test)
+
+
+class MockReleases:
+    """A mock of whoever installs charts; it remembers what it was told."""
+
+    def __init__(self) -> None:
+        self.done: list[str] = []
+        self.there: set[tuple[str, str, str]] = set()
+
+    async def apply(self, release: Release, tell: Any) -> None:
+        tell("installing")
+        self.done.append(f"apply {release.name}")
+        self.there.add(("b", release.name, release.namespace))
+
+    async def differs(self, release: Release) -> str | None:
+        return None if self.there else f"{release.name} is not installed"
+
+    async def uninstall(self, name: str, namespace: str) -> None:
+        self.done.append(f"uninstall {name}")
+        self.there.clear()
+
+    async def installed(self, platform: str) -> list[tuple[str, str, str]]:
+        return sorted(self.there)
+
+    async def rollback(self, name: str, namespace: str, revision: int) -> None:
+        self.done.append(f"rollback {name}")
+
+
+def test_a_chart_comes_between_objects_and_jobs_and_goes_when_it_left() -> None:
+    async def test(server: MockServer, cluster: Cluster) -> None:
+        releases = MockReleases()
+        chart = Chart(repository="https://charts.example.org", name="x", version="1")
+        b = Unit("b", unit("b").objects[:1], unit("b", job=True).then, (), Release("mill-b", NAME, chart, {}))
+        whole = bundle(A, b)
+
+        def engine(wished: Any = whole) -> Engine:
+            return Engine(cluster, wished, releases=releases)
+
+        assert [found.state for found in await engine().status()] == ["stopped", "stopped"]
+        await engine().apply(lambda _: None)
+        assert releases.done == ["apply mill-b"]
+        assert (await engine().plan()).empty
+        assert [found.state for found in await engine().status()] == ["ready", "ready"]
+        assert acts(await engine(bundle(A)).plan())["b"] is Act.STOP
+        await engine(bundle(A)).apply(lambda _: None)
+        assert releases.done == ["apply mill-b", "uninstall mill-b"]
+        assert server.get("configmaps", "b-files") is None
 
     run(test)

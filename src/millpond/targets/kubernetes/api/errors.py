@@ -205,7 +205,12 @@ def _forbidden(error: Any, message: str, obj: str, causes: list[dict[str, Any]])
 
 
 def _invalid(error: Any, message: str, obj: str, causes: list[dict[str, Any]]) -> ApiError:
-    told = tuple(f"{found['field']}: {found.get('message', '')}" for found in causes if found.get("field"))
+    # Some messages go on with a difference of whole specs.
+    told = tuple(
+        f"{found['field']}: {str(found.get('message', '')).partition(chr(10))[0]}"
+        for found in causes
+        if found.get("field")
+    )
     if len(told) == 1:
         text = told[0]
     elif told:

@@ -10,7 +10,7 @@ from dataclasses import replace
 from millpond.model.errors import MillpondError, did_you_mean
 from millpond.model.plan import Plan
 from millpond.targets.kubernetes.api import ApiError, Cluster
-from millpond.targets.kubernetes.bundle import MANAGED_BY, MANAGER, PART_OF, PLATFORM, Bundle, Object
+from millpond.targets.kubernetes.bundle import MANAGED_BY, MANAGER, PART_OF, PLATFORM, Bundle, Object, Release
 from millpond.targets.kubernetes.engine import kinds
 from millpond.targets.kubernetes.engine.apply import Applier, Listener
 from millpond.targets.kubernetes.engine.board import Board
@@ -19,7 +19,7 @@ from millpond.targets.kubernetes.engine.record import Record, Revision
 from millpond.targets.kubernetes.engine.releases import Releases
 from millpond.targets.kubernetes.engine.removal import gone, remove
 from millpond.targets.kubernetes.engine.restarts import restart
-from millpond.targets.kubernetes.engine.status import UnitStatus, belongs, unit_status
+from millpond.targets.kubernetes.engine.status import UnitStatus, belongs, release_status, unit_status
 from millpond.targets.kubernetes.engine.survey import Survey, Surveyor, made
 from millpond.targets.kubernetes.engine.waiting import until_ready
 
@@ -195,6 +195,7 @@ class Engine:
 
     async def status(self) -> list[UnitStatus]:
         """Every unit as it is now, and what still runs of those that left."""
+        installed = await self._installed()
         live, pods, events = await asyncio.gather(
             self._live(),
             self.cluster.list(
@@ -210,17 +211,27 @@ class Engine:
         for name in dict.fromkeys(names):
             mine = [obj for obj in live if unit(obj) == name and obj["kind"] not in ("ControllerRevision",)]
             wished = self.bundle.units.get(name)
-            found.append(
-                unit_status(
-                    name,
-                    list(wished) if wished else mine,
-                    [obj for obj in mine if obj["kind"] != "Secret"],
-                    [pod for pod in pods if belongs(pod, name)],
-                    events,
-                    [obj for obj in mine if obj["kind"] == "PersistentVolumeClaim"],
-                )
+            status = unit_status(
+                name,
+                list(wished) if wished else mine,
+                [obj for obj in mine if obj["kind"] != "Secret"],
+                [pod for pod in pods if belongs(pod, name)],
+                events,
+                [obj for obj in mine if obj["kind"] == "PersistentVolumeClaim"],
             )
+            if wished and wished.release:
+                status = release_status(
+                    status,
+                    (name, wished.release.name, wished.release.namespace) in installed,
+                    await self._pods(wished.release),
+                )
+            found.append(status)
         return found
+
+    async def _pods(self, release: Release) -> list[Object]:
+        """The pods of a chart's release, by the label that charts give them."""
+        labels = {"app.kubernetes.io/instance": release.name}
+        return await self.cluster.list("v1", "Pod", namespace=release.namespace, labels=labels)
 
     async def wait(self, names: Iterable[str] = (), timeout: float = 300) -> None:
         """Wait until units are ready; all when none is named.

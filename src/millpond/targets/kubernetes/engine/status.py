@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from millpond.targets.kubernetes.bundle import COMPONENT, Object
@@ -106,6 +106,31 @@ def unit_status(
         return UnitStatus(name, "stopped", since, "it is scaled to no pods", mine)
     state = min(states, key=_WORST.index, default="starting")
     return UnitStatus(name, state, since, message, mine)
+
+
+def release_status(status: UnitStatus, installed: bool, pods: Sequence[Object]) -> UnitStatus:
+    """The status of a unit that is a chart: that of its own objects, and of its release.
+
+    Args:
+        status: that of its own objects.
+        installed: whether its release is.
+        pods: the release's.
+    """
+    if not installed:
+        return replace(status, state="stopped", message="")
+    mine = tuple(pod_status(pod) for pod in pods)
+    # What has succeeded was a Job of the chart's.
+    worst = min(
+        (pod for pod in mine if pod.state != "stopped"), key=lambda pod: _WORST.index(pod.state), default=None
+    )
+    state, message = status.state, status.message
+    if state == "stopped":
+        state, message = "ready", ""
+    if state == "ready" and worst is not None and worst.state not in ("ready", "stopping"):
+        cause = diagnose([], pods, [])
+        state, message = worst.state, cause.message if cause else f"Pod {worst.name} is {worst.state}"
+    since = max((pod.since for pod in mine if pod.since), default=status.since)
+    return UnitStatus(status.name, state, since, message, (*status.pods, *mine))
 
 
 def pod_status(pod: Object) -> PodStatus:
