@@ -284,6 +284,24 @@ def test_down_and_destroy_with_and_without_data() -> None:
     run(test)
 
 
+def test_waiting_and_restarting() -> None:
+    async def test(server: MockServer, cluster: Cluster) -> None:
+        engine = Engine(cluster, bundle(A))
+        with pytest.raises(MillpondError, match="a: Deployment a is not ready within 0 s"):
+            await engine.wait(["a"], timeout=0.2)
+        with pytest.raises(MillpondError, match="a is not running"):
+            await engine.restart("a")
+        await up(cluster, bundle(A))
+        await engine.wait(timeout=5)
+        await engine.restart("a", timeout=5)
+        template = server.get("deployments", "a")["spec"]["template"]  # type: ignore[index]
+        assert "millpond.dev/restarted-at" in template["metadata"]["annotations"]
+        # A restart is nobody's drift, and the next apply leaves it.
+        assert (await engine.plan()).empty
+
+    run(test)
+
+
 def test_a_namespace_that_was_there_stays() -> None:
     async def test(server: MockServer, cluster: Cluster) -> None:
         await cluster.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAME}})
