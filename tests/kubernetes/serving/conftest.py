@@ -72,12 +72,14 @@ class ClusterInMemory:
 
     Args:
         kserve: whether it serves KServe's kinds.
+        quick: whether pods are ready at once.
     """
 
     context = "stand-in"
 
-    def __init__(self, kserve: bool = False) -> None:
+    def __init__(self, kserve: bool = False, quick: bool = False) -> None:
         self.kserve = kserve
+        self.quick = quick
         self.objects: dict[tuple[str, str], Data] = {}
         self.applied: list[tuple[str, str]] = []
         self.ready: set[str] = set()
@@ -108,7 +110,7 @@ class ClusterInMemory:
             return {"metadata": {"annotations": {"gateway.networking.k8s.io/channel": "experimental"}}}
         found = copy.deepcopy(self.objects.get((kind, name)))
         if found and kind == "Deployment":
-            count = found["spec"].get("replicas", 1) if name in self.ready else 0
+            count = found["spec"].get("replicas", 1) if self.quick or name in self.ready else 0
             generation = found["metadata"]["generation"]
             status = {"availableReplicas": count, "updatedReplicas": count, "observedGeneration": generation}
             found["status"] = status
