@@ -26,9 +26,9 @@ import tempfile
 import urllib.request
 from pathlib import Path
 
-from millpond.targets.local.installs.locks import Requirements
 from millpond.targets.local.installs.python import build_rules, find_uv
-from millpond.targets.local.installs.repository import find_repository
+from millpond.targets.locks import Requirements
+from millpond.targets.repository import find_repository
 
 CATALOGUE = Path(__file__).resolve().parent.parent / "src" / "millpond" / "catalogue"
 PYTHON = "3.11"

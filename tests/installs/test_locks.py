@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 import millpond
-from millpond.targets.local.installs.locks import (
+from millpond.targets.locks import (
     Requirements,
     npm_problems,
     read_debs,

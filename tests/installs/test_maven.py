@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from millpond.targets.local.installs import InstallError, InstallStore, Progress
-from millpond.targets.local.installs.repository import find_repository
+from millpond.targets.repository import find_repository
 
 from .conftest import Registry, left_in, maven
 

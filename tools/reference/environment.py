@@ -9,6 +9,8 @@ SETTINGS = {
     "MILLPOND_CACHE_DIR": "Where installs are kept and shared",
     "MILLPOND_USER": "Whom a component becomes that refuses to run as root, when Millpond is root: `nobody`",
     "MILLPOND_MAVEN_REPOSITORY": "The base URL of the Maven repository to take jars from",
+    "MILLPOND_BASE_IMAGE": "The image that `millpond images` builds on; it must have python3.11",
+    "MILLPOND_CUDA_BASE_IMAGE": "The image under those for GPUs; it needs no Python",
     "MILLPOND_DEBUG": "Anything: print the traceback of a mistake in Millpond, do not write it to a file",
     "MILLPOND_LAKE_ROOT": "A folder in place of the lake: pipeline code then needs no object store",
     "MILLPOND_LOG": "The level at which model servers and their controller log: `info`",

@@ -37,6 +37,7 @@ COMMANDS: dict[str, Entry] = {
     "restart": Entry(_PLATFORM, "Restart a component", "restart"),
     "down": Entry(_PLATFORM, "Stop the platform; its data is kept", "down"),
     "destroy": Entry(_PLATFORM, "Delete the platform with its data, after a question", "destroy"),
+    "images": Entry(_PLATFORM, "Write, build or push the components' container images", "images"),
     "status": Entry(_LOOK, "Show every component's state and address", "status"),
     "logs": Entry(_LOOK, "Show a component's log", "logs"),
     "open": Entry(_LOOK, "Open a component in the browser", "open"),

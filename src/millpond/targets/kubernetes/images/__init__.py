@@ -1,1 +1,1 @@
-"""Images: what a component's processes run from on a cluster, made from the same locks as on one machine."""
+"""Images: what a component runs as a Dockerfile, its context and a name; building and pushing them."""

@@ -14,10 +14,10 @@ import stat
 from pathlib import Path
 
 from millpond.targets.local.installs.causes import failed
-from millpond.targets.local.installs.locks import Deb, read_debs
 from millpond.targets.local.installs.maker import Work, clean_environment, read_lock
 from millpond.targets.local.installs.places import open_folder
 from millpond.targets.local.installs.request import InstallError, Kind, Layout
+from millpond.targets.locks import Deb, read_debs
 
 _URI = re.compile(r"'[^']+' (\S+) (\d+) ")
 

@@ -12,11 +12,11 @@ from typing import Any
 
 from millpond.targets.local.installs import download
 from millpond.targets.local.installs.causes import FREE_SPACE, NETWORK, failed
-from millpond.targets.local.installs.locks import Jar, read_jars
 from millpond.targets.local.installs.maker import Work, clean_environment, read_lock
 from millpond.targets.local.installs.places import open_folder
-from millpond.targets.local.installs.repository import find_repository, local_repository
 from millpond.targets.local.installs.request import InstallError, Kind, Layout
+from millpond.targets.locks import Jar, read_jars
+from millpond.targets.repository import find_repository, local_repository
 
 _PARALLEL = 4
 

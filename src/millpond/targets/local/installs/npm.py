@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from millpond.targets.local.installs.causes import failed
-from millpond.targets.local.installs.locks import npm_problems
 from millpond.targets.local.installs.maker import Work, clean_environment, read_lock
 from millpond.targets.local.installs.places import open_file
 from millpond.targets.local.installs.process import Finished
 from millpond.targets.local.installs.request import InstallError, Kind, Layout
+from millpond.targets.locks import npm_problems
 
 
 class NpmMaker:

@@ -19,11 +19,11 @@ from pathlib import Path
 from millpond.targets.local.installs.bytecode import compile_packages
 from millpond.targets.local.installs.causes import failed
 from millpond.targets.local.installs.claim import claim
-from millpond.targets.local.installs.locks import Requirements
 from millpond.targets.local.installs.maker import Work, clean_environment, read_lock
 from millpond.targets.local.installs.places import open_file
 from millpond.targets.local.installs.process import Finished
 from millpond.targets.local.installs.request import InstallError, Kind, Layout
+from millpond.targets.locks import Requirements
 
 _LOCK_COPY = ".requirements.lock"
 _UNITS = {"B": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30}

@@ -13,12 +13,12 @@ from pathlib import Path
 
 from millpond.targets.local.installs.causes import failed, system_error
 from millpond.targets.local.installs.claim import claim
-from millpond.targets.local.installs.locks import Requirements
 from millpond.targets.local.installs.maker import read_lock
 from millpond.targets.local.installs.places import open_file, open_folder, prepare_root
 from millpond.targets.local.installs.process import Finished, run
 from millpond.targets.local.installs.python import base_python, find_uv, uv_environment
 from millpond.targets.local.installs.request import InstallError
+from millpond.targets.locks import Requirements
 
 # The sentence behind uv's "No solution found": uv 0.13 and later, and before.
 _UNSOLVED = re.compile(r"(?:^\s*cause: |╰─▶ )(.*?)(?:\n\s*\n|\nhint: |\Z)", re.DOTALL | re.MULTILINE)
