@@ -16,11 +16,11 @@ from millpond.cli.style import columns, hint, note, out, paint, plural, seconds_
 from millpond.cli.views import View, tell_failures, view_for
 
 if TYPE_CHECKING:
-    from millpond.targets.local.target import LocalTarget
+    from millpond.targets.target import Target
 
 
 def bring_up(
-    target: LocalTarget,
+    target: Target,
     *,
     offline: bool = False,
     only: Iterable[str] = (),
@@ -41,7 +41,7 @@ def bring_up(
     Raises:
         NotReadyError: not everything came up; why has been printed.
     """
-    from millpond.targets.local.apply import NotReadyError
+    from millpond.model.errors import MillpondError
 
     only = list(only)
     for line in target.platform.notes:
@@ -54,9 +54,9 @@ def bring_up(
         except KeyboardInterrupt:
             view.close()
             _interrupted(view, target)
-        except NotReadyError:
+        except MillpondError as error:
             view.close()
-            if not as_json:
+            if error.exit_code == ExitCode.NOT_READY and not as_json:
                 tell_failures(view)
                 note()
             raise
@@ -77,7 +77,7 @@ def bring_up(
         hint(next_step or _next_step(target))
 
 
-def _interrupted(view: View, target: LocalTarget) -> None:
+def _interrupted(view: View, target: Target) -> None:
     """One line about what was reached."""
     ready = sum(found.state == "ready" for found in target.status())
     note(
@@ -87,13 +87,13 @@ def _interrupted(view: View, target: LocalTarget) -> None:
     raise click.exceptions.Exit(ExitCode.INTERRUPTED)
 
 
-def _urls(target: LocalTarget) -> dict[str, str]:
+def _urls(target: Target) -> dict[str, str]:
     """What a browser can open now, by component."""
     ready = [found for found in target.status() if found.state == "ready"]
     return {found.name: found.url for found in ready if found.url}
 
 
-def show_addresses(target: LocalTarget) -> None:
+def show_addresses(target: Target) -> None:
     """What a browser opens, and how to get at the credentials."""
     urls = _urls(target)
     if urls:
@@ -113,17 +113,20 @@ def show_addresses(target: LocalTarget) -> None:
         note(f"sign in with what `millpond credentials {name}` prints")
 
 
-def _next_step(target: LocalTarget) -> str:
+def _next_step(target: Target) -> str:
     provided = {found for found in ("s3", "mlflow", "dask", "inference") if target.platform.providers(found)}
     if len(provided) == 4:
         return "`millpond demo flights` runs a model's whole life on it"
     return "`millpond status` shows how it is, `millpond env` what programs find there"
 
 
-def _warn_if_small(target: LocalTarget, *, yes: bool) -> None:
+def _warn_if_small(target: Target, *, yes: bool) -> None:
     """Say so when the machine is too small; ask where somebody can answer."""
     from millpond.cli.machine import shortages
+    from millpond.targets.local.target import LocalTarget
 
+    if not isinstance(target, LocalTarget):
+        return
     found = shortages(target)
     for line in found:
         warn(line)

@@ -33,6 +33,7 @@ COMMANDS: dict[str, Entry] = {
     "init": Entry(_PLATFORM, "Write a commented millpond.yaml", "init"),
     "up": Entry(_PLATFORM, "Bring the platform to the state that its flavour names", "up"),
     "plan": Entry(_PLATFORM, "Show what up would change", "plan"),
+    "render": Entry(_PLATFORM, "Write the platform as YAML for a cluster", "render"),
     "wait": Entry(_PLATFORM, "Wait until components are ready", "wait"),
     "restart": Entry(_PLATFORM, "Restart a component", "restart"),
     "down": Entry(_PLATFORM, "Stop the platform; its data is kept", "down"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -13,10 +14,12 @@ from millpond.cli.exit_codes import ExitCode
 
 if TYPE_CHECKING:
     from millpond.flavours.loader import Source
+    from millpond.targets.kubernetes.target import KubernetesTarget
     from millpond.targets.local.target import LocalTarget
     from millpond.targets.local.workspace import Workspace
 
 _NOTED = "flavour"
+_CHOSEN = "target.json"
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 
@@ -29,12 +32,18 @@ class Session:
         file: the flavour file, when it was named.
         json: whether a script reads the answer.
         state: the folder that has the platform's state, where that is not the flavour file's.
+        chosen: the target that ``--target`` names.
+        context: the kubeconfig's context that ``--context`` names.
+        namespace: the namespace that ``--namespace`` names.
     """
 
     folder: Path = field(default_factory=Path.cwd)
     file: str | None = None
     json: bool = False
     state: Path | None = None
+    chosen: str | None = None
+    context: str | None = None
+    namespace: str | None = None
 
     def locate(self) -> tuple[Path, Path]:
         """The flavour file, and the folder that has the platform's state.
@@ -79,13 +88,80 @@ class Session:
         if path != project / loader.FILE:
             Workspace(project).create()
             noted.write_text(f"{path.resolve()}\n")
+        choice = self._choice()
+        if choice:
+            Workspace(project).create()
+            (project / ".millpond" / _CHOSEN).write_text(json.dumps(choice) + "\n")
+
+    def forget_target(self) -> None:
+        """The folder's platform is again where its flavour says."""
+        (self.locate()[1] / ".millpond" / _CHOSEN).unlink(missing_ok=True)
+
+    def _choice(self) -> dict[str, str]:
+        """What this call says of the target; ``--context`` and ``--namespace`` mean a cluster."""
+        found = {"target": self.chosen, "context": self.context, "namespace": self.namespace}
+        if self.chosen is None and (self.context or self.namespace):
+            found["target"] = "kubernetes"
+        return {key: value for key, value in found.items() if value}
+
+    def _remembered(self, project: Path) -> dict[str, str]:
+        """What `up` was last told in this folder; whoever says --target starts anew."""
+        given = self._choice()
+        if self.chosen:
+            return given
+        try:
+            noted = json.loads((project / ".millpond" / _CHOSEN).read_text())
+        except (OSError, ValueError):
+            noted = {}
+        return {**noted, **given}
 
     def source(self) -> Source:
-        """The flavour, read and checked."""
+        """The flavour, read and checked, with the target that was chosen for it."""
         from millpond.flavours import loader
 
         path, project = self.locate()
-        return replace(loader.read(path), folder=project)
+        found = replace(loader.read(path), folder=project)
+        choice = self._remembered(project)
+        if not choice:
+            return found
+        where: dict[str, Any] = {key: choice[key] for key in ("context", "namespace") if key in choice}
+        flavour = found.flavour.model_copy(
+            update={
+                "target": choice.get("target", found.flavour.target),
+                "kubernetes": found.flavour.kubernetes.model_copy(update=where),
+            }
+        )
+        return replace(found, flavour=flavour)
+
+    def on_cluster(self) -> bool:
+        """Whether the folder's platform is on a cluster; a flavour that cannot be read is not."""
+        from millpond.model.errors import MillpondError
+
+        choice = self._remembered(self.locate()[1]).get("target")
+        if choice:
+            return choice == "kubernetes"
+        try:
+            return self.source().flavour.target == "kubernetes"
+        except MillpondError:
+            return False
+
+    def cluster_target(self, source: Source | None = None) -> KubernetesTarget:
+        """The platform on its cluster."""
+        from millpond.targets.kubernetes.target import KubernetesTarget
+
+        found = source or self.source()
+        flavour = found.flavour.model_copy(update={"target": "kubernetes"})
+        catalogue = found.catalogue()
+        return KubernetesTarget(replace(found, flavour=flavour).resolve(catalogue), catalogue)
+
+    def anywhere(
+        self, new_ports: Sequence[str] = (), source: Source | None = None
+    ) -> LocalTarget | KubernetesTarget:
+        """The platform on whichever target it is."""
+        found = source or self.source()
+        if found.flavour.target == "kubernetes":
+            return self.cluster_target(found)
+        return self.target(new_ports, found)
 
     def workspace(self) -> Workspace:
         """The platform's folders, also where its flavour file is wrong."""
@@ -101,9 +177,9 @@ class Session:
         found = source or self.source()
         if found.flavour.target != "local":
             raise MillpondError(
-                f"{found.path.name} wants the target {found.flavour.target}, which is not there yet",
-                hint="set target: local",
-                exit_code=3,
+                "this command is for a platform on this machine, and this one is on a cluster",
+                hint="--target local on `up` brings it up here",
+                exit_code=ExitCode.DOCUMENT,
             )
         catalogue = found.catalogue()
         platform = found.resolve(catalogue)
@@ -156,3 +232,25 @@ def _file_option(*names: str) -> Callable[[Function], Function]:
         callback=_set("file"),
         help="The flavour file, where it is not millpond.yaml of this folder or one above",
     )
+
+
+def target_options(function: Function) -> Function:
+    """``--target``, ``--context`` and ``--namespace``: where the platform is."""
+    function = click.option(
+        "--namespace", expose_value=False, is_eager=True, callback=_set("namespace"), help="The namespace"
+    )(function)
+    function = click.option(
+        "--context",
+        expose_value=False,
+        is_eager=True,
+        callback=_set("context"),
+        help="The kubeconfig's context; the flavour's or the current one when left out",
+    )(function)
+    return click.option(
+        "--target",
+        type=click.Choice(["local", "kubernetes"]),
+        expose_value=False,
+        is_eager=True,
+        callback=_set("chosen"),
+        help="Where the platform is, in place of what the flavour or the last `up` says",
+    )(function)

@@ -7,7 +7,7 @@ import json
 import click
 
 from millpond.cli import completion
-from millpond.cli.session import Session, file_option, json_option, pass_session
+from millpond.cli.session import Session, file_option, json_option, pass_session, target_options
 from millpond.cli.style import hint, out
 
 
@@ -15,10 +15,11 @@ from millpond.cli.style import hint, out
 @click.argument("name", required=False, shell_complete=completion.components)
 @file_option
 @json_option
+@target_options
 @pass_session
 def command(session: Session, name: str | None) -> None:
     """Print the user name and password of component NAME; without NAME, list those that have one."""
-    target = session.target()
+    target = session.anywhere()
     if name is None:
         having = [
             found for found, node in target.platform.nodes.items() if node.component.service.credentials

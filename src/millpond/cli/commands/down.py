@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from millpond.cli.busy import busy
-from millpond.cli.session import Session, file_option, pass_session
+from millpond.cli.session import Session, file_option, pass_session, target_options
 from millpond.cli.stopping import still_running
 from millpond.cli.style import hint, note, plural, seconds_text
 
@@ -19,9 +19,17 @@ if TYPE_CHECKING:
 
 @click.command("down")
 @file_option
+@target_options
 @pass_session
 def command(session: Session) -> None:
     """Stop the platform in reverse order; data, ports and secrets are kept."""
+    if session.on_cluster():
+        target = session.cluster_target()
+        with busy(f"removing what runs in {target.namespace}"):
+            asyncio.run(target.down())
+        session.forget_target()
+        note(f"{target.platform.name} is down; its volumes and secrets are kept")
+        return
     # The flavour file is not read: a mistake in it must not keep the platform from being stopped.
     stop(session.workspace())
 

@@ -8,7 +8,7 @@ import shlex
 
 import click
 
-from millpond.cli.session import Session, file_option, json_option, pass_session
+from millpond.cli.session import Session, file_option, json_option, pass_session, target_options
 from millpond.cli.style import out
 
 _PLAIN = re.compile(r"[A-Za-z0-9_./:@%+,=-]*")
@@ -50,13 +50,14 @@ def dotenv_line(name: str, value: str) -> str:
 )
 @file_option
 @json_option
+@target_options
 @pass_session
 def command(session: Session, style: str) -> None:
     """Print the environment that user code finds: the lake, tracking, databases, with their secrets.
 
     In a shell: eval "$(millpond env)"
     """
-    found = session.target().environment()
+    found = session.anywhere().environment()
     if session.json or style == "json":
         out(json.dumps(found, indent=None if session.json else 1))
         return

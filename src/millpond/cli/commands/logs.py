@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from typing import TYPE_CHECKING
 
 import click
 
 from millpond.cli import completion
-from millpond.cli.session import Session, long_file_option, pass_session
-from millpond.cli.style import note
+from millpond.cli.session import Session, long_file_option, pass_session, target_options
+from millpond.cli.style import faint, note, out
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -31,6 +32,7 @@ _REVISION = re.compile(r"-\d{5}")
     help="How many lines from the end",
 )
 @long_file_option
+@target_options
 @pass_session
 def command(session: Session, name: str, follow: bool, lines: int) -> None:
     """Show the log of component NAME, of one of its processes (dask/worker), or of the supervisor.
@@ -39,6 +41,9 @@ def command(session: Session, name: str, follow: bool, lines: int) -> None:
 
     Where there are several files, each line begins with its process.
     """
+    if session.on_cluster():
+        asyncio.run(_pods(session, name, lines, follow))
+        return
     from millpond.cli.tail import Tail
     from millpond.targets.local.supervisor.protocol import LOG
 
@@ -57,6 +62,20 @@ def command(session: Session, name: str, follow: bool, lines: int) -> None:
             tail.follow()
         except KeyboardInterrupt:
             note()
+
+
+async def _pods(session: Session, name: str, lines: int, follow: bool) -> None:
+    """The logs of a component's containers."""
+    if follow:
+        from millpond.model.errors import UsageError
+
+        raise UsageError("--follow is for a platform on this machine", hint="kubectl logs -f follows a pod")
+    said = False
+    async for where, line in session.cluster_target().logs(name, lines):
+        said = True
+        out(f"{faint(f'{where} │ ')}{line}")
+    if not said:
+        note(f"{name} has not written anything")
 
 
 def _paths(target: LocalTarget, name: str) -> list[Path]:

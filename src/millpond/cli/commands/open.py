@@ -8,7 +8,7 @@ import sys
 import click
 
 from millpond.cli import completion
-from millpond.cli.session import Session, file_option, pass_session
+from millpond.cli.session import Session, file_option, pass_session, target_options
 from millpond.cli.style import note, out
 
 
@@ -16,12 +16,13 @@ from millpond.cli.style import note, out
 @click.argument("name", required=False, shell_complete=completion.components)
 @click.option("--print", "only_print", is_flag=True, help="Print the address, open nothing")
 @file_option
+@target_options
 @pass_session
 def command(session: Session, name: str | None, only_print: bool) -> None:
     """Print the address of component NAME and open it in the browser; without NAME, of the gateway."""
     from millpond.model.errors import MillpondError, did_you_mean
 
-    target = session.target()
+    target = session.anywhere()
     nodes = target.platform.nodes
     if name is None:
         name = next((found for found, _ in target.platform.providers("gateway")), None)

@@ -6,17 +6,18 @@ import json
 
 import click
 
-from millpond.cli.session import Session, file_option, json_option, pass_session
+from millpond.cli.session import Session, file_option, json_option, pass_session, target_options
 from millpond.cli.style import columns, faint, note, out, paint, plural
 
 
 @click.command("plan")
 @file_option
 @json_option
+@target_options
 @pass_session
 def command(session: Session) -> None:
     """Show what `millpond up` would change, and why. Changes nothing."""
-    plan = session.target().plan()
+    plan = session.anywhere().plan()
     if session.json:
         out(json.dumps(plan.as_dict()))
         return

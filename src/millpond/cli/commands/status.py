@@ -4,21 +4,25 @@ from __future__ import annotations
 
 import json
 import time
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from millpond.cli.session import Session, file_option, json_option, pass_session
+from millpond.cli.session import Session, file_option, json_option, pass_session, target_options
 from millpond.cli.style import columns, faint, hint, out, paint, seconds_text
+
+if TYPE_CHECKING:
+    from millpond.targets.target import Target
 
 
 @click.command("status")
 @file_option
 @json_option
+@target_options
 @pass_session
 def command(session: Session) -> None:
     """Show every component: its state, for how long, where it answers, and what is wrong."""
-    target = session.target()
+    target: Target = session.anywhere()
     found = target.status()
     if session.json:
         data: list[dict[str, Any]] = [
@@ -28,7 +32,7 @@ def command(session: Session) -> None:
                 "state": each.state,
                 "since": each.since,
                 "url": each.url,
-                "endpoints": each.endpoints,
+                "endpoints": dict(each.endpoints),
                 "message": each.message,
                 "processes": [process.to_json() for process in each.processes],
             }

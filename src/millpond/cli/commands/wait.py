@@ -9,7 +9,7 @@ import click
 from millpond.cli import completion
 from millpond.cli.busy import busy
 from millpond.cli.exit_codes import ExitCode
-from millpond.cli.session import Session, file_option, pass_session
+from millpond.cli.session import Session, file_option, pass_session, target_options
 from millpond.cli.style import note, plural, seconds_text
 
 
@@ -24,12 +24,13 @@ from millpond.cli.style import note, plural, seconds_text
     help="How long to wait for all of them together",
 )
 @file_option
+@target_options
 @pass_session
 def command(session: Session, names: tuple[str, ...], timeout: float) -> None:
     """Wait until components are ready; all of them when none is named."""
     from millpond.model.errors import MillpondError
 
-    target = session.target()
+    target = session.anywhere()
 
     def missing() -> str:
         wanted = set(names)

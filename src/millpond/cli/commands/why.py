@@ -7,7 +7,7 @@ import json
 import click
 
 from millpond.cli import completion
-from millpond.cli.session import Session, file_option, json_option, pass_session
+from millpond.cli.session import Session, file_option, json_option, pass_session, target_options
 from millpond.cli.style import out
 
 
@@ -15,10 +15,11 @@ from millpond.cli.style import out
 @click.argument("name", shell_complete=completion.components)
 @file_option
 @json_option
+@target_options
 @pass_session
 def command(session: Session, name: str) -> None:
     """Say why component NAME is part of the platform, and who is wired to it."""
-    reasons = list(session.target().why(name))
+    reasons = list(session.anywhere().why(name))
     if session.json:
         out(json.dumps({"component": name, "reasons": reasons}))
         return

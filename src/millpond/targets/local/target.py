@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from millpond.catalogue import Catalogue
-from millpond.model.errors import MillpondError, did_you_mean
+from millpond.model.errors import MillpondError
 from millpond.model.plan import Plan
-from millpond.model.platform import USER, Platform
+from millpond.model.platform import Platform
+from millpond.targets import reasons
 from millpond.targets.local import routes
 from millpond.targets.local.blueprint import Blueprint
 from millpond.targets.local.house import House
@@ -272,17 +273,7 @@ class LocalTarget:
 
     def why(self, name: str) -> Iterator[str]:
         """Why a component is part of the platform, and who is wired to it, in sentences."""
-        self._require(name)
-        node = self.platform.nodes[name]
-        yield f"{name} is here because {node.because}"
-        for binding in node.bindings.values():
-            who = binding.provider or f"your own {binding.interface}"
-            yield f"{name} gets {binding.interface} ({binding.requirement}) from {who}"
-        for asker, binding in self.platform.askers(name):
-            if asker == USER:
-                yield f"your own code gets {binding.interface} from {name}"
-            else:
-                yield f"{asker} gets {binding.interface} ({binding.requirement}) from {name}"
+        return reasons.why(self.platform, name)
 
     async def install(self, lock_owner: Blueprint | str, *, offline: bool = False) -> Install:
         """Make sure that a node's parts are installed, and say where they are."""
@@ -297,11 +288,7 @@ class LocalTarget:
             raise MillpondError("this platform has never been up", hint="millpond up brings it up")
 
     def _require(self, name: str) -> None:
-        if name not in self.platform.nodes:
-            raise MillpondError(
-                f"no component of this platform is called {name}",
-                hint=did_you_mean(name, self.platform.nodes),
-            )
+        reasons.require(self.platform, name)
 
 
 async def shut_down(workspace: Workspace) -> None:

@@ -5,9 +5,13 @@ Equal platforms render to equal bytes. What only the cluster can tell, such as s
 
 from __future__ import annotations
 
+from functools import partial
+
 from millpond.catalogue import Catalogue
-from millpond.model.platform import Platform
-from millpond.model.value import Secret
+from millpond.model import expression
+from millpond.model.platform import USER, Binding, Platform
+from millpond.model.scope import bound
+from millpond.model.value import Secret, Value, link
 from millpond.targets.kubernetes.bundle import PLATFORM, Bundle, Object, SecretObject, Unit
 from millpond.targets.kubernetes.render import names, routes
 from millpond.targets.kubernetes.render.components import Components
@@ -34,7 +38,33 @@ def render(platform: Platform, catalogue: Catalogue) -> Bundle:
     for name in platform.order:
         unit = components.unit(platform.nodes[name])
         units[unit.name] = unit
+    _for_the_user(found, platform)
     return Bundle(platform.name, found.namespace, units, _secrets(found, platform), platform.notes)
+
+
+def user_values(platform: Platform) -> dict[str, Value]:
+    """What user code finds in its environment, by the variable's name, secrets still atoms."""
+    return {
+        name: link(expression.parse(template), partial(_property, platform, binding))
+        for binding in platform.user.values()
+        for name, template in platform.interfaces[binding.interface].env.items()
+    }
+
+
+def _property(platform: Platform, binding: Binding, path: tuple[str, ...]) -> Value:
+    return bound(platform, USER, binding, path[0])
+
+
+def _for_the_user(found: Realiser, platform: Platform) -> None:
+    """Secrets that no pod needs, but `millpond env` and `credentials` print."""
+    values = list(user_values(platform).values())
+    for name, node in platform.nodes.items():
+        if node.component.service.credentials and node.recipe == "service":
+            values.append(found.scope(name).value(node.component.service.credentials.password))
+    for value in values:
+        for atom in found.expand(value).atoms():
+            if isinstance(atom, Secret):
+                found.reference(Value((atom,)))
 
 
 def _platform(platform: Platform, components: Components) -> list[Object]:
@@ -83,4 +113,4 @@ def _length(platform: Platform, secret: Secret) -> int:
     return next(p.grants[secret.name].length for p in component.provides.values() if secret.name in p.grants)
 
 
-__all__ = ["realiser", "render"]
+__all__ = ["realiser", "render", "user_values"]
