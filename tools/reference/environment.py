@@ -60,6 +60,8 @@ SERVICES = {
 TESTS = {
     "MILLPOND_SCIENCE_PYTHON": "An interpreter with the science environment, instead of installing it",
     "MILLPOND_TEST_PROJECT": "The folder of a starter platform that is up, instead of bringing one up",
+    "MILLPOND_TEST_IMAGE": "An image with Debian and Python on a cluster's nodes, for `pytest -m cluster`",
+    "MILLPOND_TEST_STORAGE_CLASS": "The StorageClass of that suite's volumes, where not the default one",
     "MILLPOND_INFERENCE": "A model server to test: `http://HOST:PORT[#HOST-HEADER]/NAME`",
     "MILLPOND_INFERENCE_GRPC": "Its gRPC address, `HOST:PORT`, where it has one",
     "MILLPOND_SCREENSHOTS": "Where the browser tests keep pictures",

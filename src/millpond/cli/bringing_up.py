@@ -41,7 +41,7 @@ def bring_up(
     Raises:
         NotReadyError: not everything came up; why has been printed.
     """
-    from millpond.model.errors import MillpondError
+    from millpond.model.errors import NotReadyError
 
     only = list(only)
     for line in target.platform.notes:
@@ -54,9 +54,9 @@ def bring_up(
         except KeyboardInterrupt:
             view.close()
             _interrupted(view, target)
-        except MillpondError as error:
+        except NotReadyError:
             view.close()
-            if error.exit_code == ExitCode.NOT_READY and not as_json:
+            if not as_json:
                 tell_failures(view)
                 note()
             raise
@@ -126,6 +126,7 @@ def _warn_if_small(target: Target, *, yes: bool) -> None:
     from millpond.targets.local.target import LocalTarget
 
     if not isinstance(target, LocalTarget):
+        # A cluster says itself, pod by pod, what it has too little of.
         return
     found = shortages(target)
     for line in found:

@@ -46,7 +46,7 @@ class Serving:
             catalogue = source.catalogue()
             self.client = _on_cluster(source.resolve(catalogue), catalogue)
             return
-        target = session.target(source=source)
+        target = session.local_target(source=source)
         if not any(True for _ in target.platform.providers("inference")):
             raise MillpondError(
                 f"the platform {target.platform.name} has no model serving",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -13,13 +12,13 @@ import click
 from millpond.cli.exit_codes import ExitCode
 
 if TYPE_CHECKING:
+    from millpond.cli.choice import Choice
     from millpond.flavours.loader import Source
     from millpond.targets.kubernetes.target import KubernetesTarget
     from millpond.targets.local.target import LocalTarget
     from millpond.targets.local.workspace import Workspace
 
 _NOTED = "flavour"
-_CHOSEN = "target.json"
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 
@@ -32,16 +31,16 @@ class Session:
         file: the flavour file, when it was named.
         json: whether a script reads the answer.
         state: the folder that has the platform's state, where that is not the flavour file's.
-        chosen: the target that ``--target`` names.
-        context: the kubeconfig's context that ``--context`` names.
-        namespace: the namespace that ``--namespace`` names.
+        kind: the target, where it is not the one that the flavour names or the last `up` noted.
+        context: the kubeconfig's context, likewise.
+        namespace: the namespace, likewise.
     """
 
     folder: Path = field(default_factory=Path.cwd)
     file: str | None = None
     json: bool = False
     state: Path | None = None
-    chosen: str | None = None
+    kind: str | None = None
     context: str | None = None
     namespace: str | None = None
 
@@ -84,84 +83,45 @@ class Session:
         from millpond.targets.local.workspace import Workspace
 
         path, project = self.locate()
+        if self.kind or self.context or self.namespace:
+            options = {"target": self.kind, "context": self.context, "namespace": self.namespace}
+            self._choice(project).write(options)
         noted = project / ".millpond" / _NOTED
         if path != project / loader.FILE:
             Workspace(project).create()
             noted.write_text(f"{path.resolve()}\n")
-        choice = self._choice()
-        if choice:
-            Workspace(project).create()
-            (project / ".millpond" / _CHOSEN).write_text(json.dumps(choice) + "\n")
-
-    def forget_target(self) -> None:
-        """The folder's platform is again where its flavour says."""
-        (self.locate()[1] / ".millpond" / _CHOSEN).unlink(missing_ok=True)
-
-    def _choice(self) -> dict[str, str]:
-        """What this call says of the target; ``--context`` and ``--namespace`` mean a cluster."""
-        found = {"target": self.chosen, "context": self.context, "namespace": self.namespace}
-        if self.chosen is None and (self.context or self.namespace):
-            found["target"] = "kubernetes"
-        return {key: value for key, value in found.items() if value}
-
-    def _remembered(self, project: Path) -> dict[str, str]:
-        """What `up` was last told in this folder; whoever says --target starts anew."""
-        given = self._choice()
-        if self.chosen:
-            return given
-        try:
-            noted = json.loads((project / ".millpond" / _CHOSEN).read_text())
-        except (OSError, ValueError):
-            noted = {}
-        return {**noted, **given}
 
     def source(self) -> Source:
-        """The flavour, read and checked, with the target that was chosen for it."""
+        """The flavour, read and checked, with the target that the command or the last `up` chose."""
         from millpond.flavours import loader
 
         path, project = self.locate()
-        found = replace(loader.read(path), folder=project)
-        choice = self._remembered(project)
-        if not choice:
-            return found
-        where: dict[str, Any] = {key: choice[key] for key in ("context", "namespace") if key in choice}
-        flavour = found.flavour.model_copy(
-            update={
-                "target": choice.get("target", found.flavour.target),
-                "kubernetes": found.flavour.kubernetes.model_copy(update=where),
-            }
-        )
-        return replace(found, flavour=flavour)
+        return self._aimed(replace(loader.read(path), folder=project))
 
-    def on_cluster(self) -> bool:
-        """Whether the folder's platform is on a cluster; a flavour that cannot be read is not."""
-        from millpond.model.errors import MillpondError
+    def _aimed(self, source: Source) -> Source:
+        """The flavour for the chosen target: options first, then what `up` noted here, then its own words."""
+        noted = self._choice(source.project).read() if self.kind != "local" else {}
+        kind = self.kind or ("kubernetes" if self.context or self.namespace else noted.get("target"))
+        flavour = source.flavour
+        if kind is None and flavour.target != "kubernetes":
+            return source
+        kind = kind or flavour.target
+        changes = {
+            key: value
+            for key in ("context", "namespace")
+            if (value := getattr(self, key) or noted.get(key)) and kind == "kubernetes"
+        }
+        cluster = flavour.kubernetes.model_copy(update=changes)
+        return replace(source, flavour=flavour.model_copy(update={"target": kind, "kubernetes": cluster}))
 
-        choice = self._remembered(self.locate()[1]).get("target")
-        if choice:
-            return choice == "kubernetes"
-        try:
-            return self.source().flavour.target == "kubernetes"
-        except MillpondError:
-            return False
+    def _choice(self, project: Path) -> Choice:
+        from millpond.cli.choice import Choice
 
-    def cluster_target(self, source: Source | None = None) -> KubernetesTarget:
-        """The platform on its cluster."""
-        from millpond.targets.kubernetes.target import KubernetesTarget
+        return Choice(project / ".millpond" / "target.json")
 
-        found = source or self.source()
-        flavour = found.flavour.model_copy(update={"target": "kubernetes"})
-        catalogue = found.catalogue()
-        return KubernetesTarget(replace(found, flavour=flavour).resolve(catalogue), catalogue)
-
-    def anywhere(
-        self, new_ports: Sequence[str] = (), source: Source | None = None
-    ) -> LocalTarget | KubernetesTarget:
-        """The platform on whichever target it is."""
-        found = source or self.source()
-        if found.flavour.target == "kubernetes":
-            return self.cluster_target(found)
-        return self.target(new_ports, found)
+    def forget(self) -> None:
+        """Forget the target that `up` noted."""
+        self._choice(self.locate()[1]).forget()
 
     def workspace(self) -> Workspace:
         """The platform's folders, also where its flavour file is wrong."""
@@ -169,17 +129,64 @@ class Session:
 
         return Workspace(self.locate()[1])
 
-    def target(self, new_ports: Sequence[str] = (), source: Source | None = None) -> LocalTarget:
-        """The platform on this machine."""
+    def on_cluster(self) -> bool:
+        """Whether the platform runs on a cluster; a flavour file that is wrong says nothing."""
+        from millpond.model.errors import MillpondError
+
+        if self.kind == "local":
+            return False
+        try:
+            return self.source().flavour.target == "kubernetes"
+        except MillpondError:
+            if self.kind or self.context or self.namespace:
+                raise
+            return False
+
+    def cluster_target(self) -> KubernetesTarget:
+        """The platform on its cluster.
+
+        Raises:
+            MillpondError: it runs on this machine.
+        """
+        from millpond.model.errors import MillpondError
+        from millpond.targets.kubernetes.target import KubernetesTarget
+
+        found = self.target()
+        if not isinstance(found, KubernetesTarget):
+            raise MillpondError(
+                f"the platform {found.platform.name} runs on this machine, and this command is for a cluster",
+                hint="--target kubernetes means a cluster",
+                exit_code=ExitCode.DOCUMENT,
+            )
+        return found
+
+    def target(
+        self, new_ports: Sequence[str] = (), source: Source | None = None
+    ) -> LocalTarget | KubernetesTarget:
+        """The platform, wherever it runs."""
+        found = source or self.source()
+        if found.flavour.target == "local":
+            return self.local_target(new_ports, found)
+        from millpond.targets.kubernetes.target import KubernetesTarget
+
+        catalogue = found.catalogue()
+        return KubernetesTarget(found.resolve(catalogue), catalogue, found.project)
+
+    def local_target(self, new_ports: Sequence[str] = (), source: Source | None = None) -> LocalTarget:
+        """The platform on this machine.
+
+        Raises:
+            MillpondError: it runs on a cluster, where this command does not reach.
+        """
         from millpond.model.errors import MillpondError, did_you_mean
         from millpond.targets.local.target import LocalTarget
 
         found = source or self.source()
         if found.flavour.target != "local":
             raise MillpondError(
-                "this command is for a platform on this machine, and this one is on a cluster",
-                hint="--target local on `up` brings it up here",
-                exit_code=ExitCode.DOCUMENT,
+                f"the platform {found.flavour.name} runs on a cluster, and this command works on one machine",
+                hint="`millpond shell` gives programs what reaches it; --target local means this machine",
+                exit_code=3,
             )
         catalogue = found.catalogue()
         platform = found.resolve(catalogue)
@@ -217,6 +224,39 @@ def file_option(function: Function) -> Function:
     return _file_option("-f", "--file")(function)
 
 
+def target_options(function: Function) -> Function:
+    """``--target``, ``--context`` and ``--namespace``: where the platform runs."""
+    chosen = [
+        click.option(
+            "--target",
+            type=click.Choice(["local", "kubernetes"]),
+            expose_value=False,
+            is_eager=True,
+            callback=_set("kind"),
+            help="Where it runs, in place of what the flavour says or the last `up` here chose",
+        ),
+        click.option(
+            "--context",
+            metavar="CONTEXT",
+            expose_value=False,
+            is_eager=True,
+            callback=_set("context"),
+            help="The kubeconfig's context, for a cluster",
+        ),
+        click.option(
+            "--namespace",
+            metavar="NAMESPACE",
+            expose_value=False,
+            is_eager=True,
+            callback=_set("namespace"),
+            help="The namespace on the cluster",
+        ),
+    ]
+    for option in reversed(chosen):
+        function = option(function)
+    return function
+
+
 def long_file_option(function: Function) -> Function:
     """``--file FLAVOUR`` alone, where ``-f`` means something else."""
     return _file_option("--file")(function)
@@ -232,25 +272,3 @@ def _file_option(*names: str) -> Callable[[Function], Function]:
         callback=_set("file"),
         help="The flavour file, where it is not millpond.yaml of this folder or one above",
     )
-
-
-def target_options(function: Function) -> Function:
-    """``--target``, ``--context`` and ``--namespace``: where the platform is."""
-    function = click.option(
-        "--namespace", expose_value=False, is_eager=True, callback=_set("namespace"), help="The namespace"
-    )(function)
-    function = click.option(
-        "--context",
-        expose_value=False,
-        is_eager=True,
-        callback=_set("context"),
-        help="The kubeconfig's context; the flavour's or the current one when left out",
-    )(function)
-    return click.option(
-        "--target",
-        type=click.Choice(["local", "kubernetes"]),
-        expose_value=False,
-        is_eager=True,
-        callback=_set("chosen"),
-        help="Where the platform is, in place of what the flavour or the last `up` says",
-    )(function)

@@ -60,6 +60,12 @@ class MillpondError(Exception):
         return found
 
 
+class NotReadyError(MillpondError):
+    """Not every component came up; the events have told why."""
+
+    exit_code = 4
+
+
 class UsageError(MillpondError):
     """The command was called in a way that it cannot be."""
 

@@ -16,7 +16,7 @@ from millpond.model.value import Elsewhere, Endpoint, Fact, Listen, Place, Secre
 
 ENDPOINT_PARTS = ("url", "host", "port", "address")
 INSTALL_KINDS = ("pip", "site", "bin", "maven", "npm", "deb", "millpond")
-FACTS = ("run", "name", "project", "domain", "routes")
+FACTS = ("run", "name", "project", "domain", "https", "routes", "routes_path")
 
 
 class Scope:

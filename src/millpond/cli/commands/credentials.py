@@ -14,12 +14,12 @@ from millpond.cli.style import hint, out
 @click.command("credentials")
 @click.argument("name", required=False, shell_complete=completion.components)
 @file_option
-@json_option
 @target_options
+@json_option
 @pass_session
 def command(session: Session, name: str | None) -> None:
     """Print the user name and password of component NAME; without NAME, list those that have one."""
-    target = session.anywhere()
+    target = session.target()
     if name is None:
         having = [
             found for found, node in target.platform.nodes.items() if node.component.service.credentials

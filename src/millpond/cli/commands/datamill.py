@@ -75,7 +75,7 @@ def _target(session: Session, source: Source, *, tell: bool = False) -> tuple[Lo
     if tell:
         _tell(found.notes)
     flavoured = Flavoured(path, found.flavour, found.document, folder=session.folder)
-    return session.target(source=flavoured), found.selected
+    return session.local_target(source=flavoured), found.selected
 
 
 def _tell(notes: Sequence[Note]) -> None:

@@ -68,7 +68,7 @@ def command(
     except MillpondError:
         (session.folder / loader.FILE).write_text(loader.shipped_text("starter"), encoding="utf-8")
         note(f"wrote {loader.FILE} for the flavour starter")
-    target = session.target()
+    target = session.local_target()
     bring_up(target, offline=offline, yes=yes, next_step="")
     note()
     code = run_pipeline(target, found.folder, given, offline=offline)

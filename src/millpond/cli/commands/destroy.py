@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @click.command("destroy")
 @click.option("-y", "--yes", is_flag=True, help="Do not ask")
-@click.option("--keep-data", is_flag=True, help="On a cluster: keep volumes and secrets")
+@click.option("--keep-data", is_flag=True, help="On a cluster: leave volumes, Secrets and the namespace")
 @file_option
 @target_options
 @pass_session
@@ -28,19 +28,19 @@ def command(session: Session, yes: bool, keep_data: bool) -> None:
 
     The flavour file stays, and so do the installs, which other platforms share.
     """
-    from millpond.model.errors import UsageError
-
     if session.on_cluster():
-        destroy_cluster(session, yes=yes, keep_data=keep_data)
+        _delete(session, yes=yes, keep_data=keep_data)
         return
     if keep_data:
+        from millpond.model.errors import UsageError
+
         raise UsageError(
-            "--keep-data is for a platform on a cluster", hint="`millpond down` keeps all data here"
+            "--keep-data is for a cluster", hint="`millpond down` keeps the data on this machine"
         )
     if not session.workspace().root.exists():
         note("there is nothing to delete")
         return
-    destroy(session.target(), yes=yes)
+    destroy(session.local_target(), yes=yes)
 
 
 def destroy(target: LocalTarget, *, yes: bool) -> None:
@@ -60,44 +60,46 @@ def destroy(target: LocalTarget, *, yes: bool) -> None:
     note("deleted")
 
 
-def destroy_cluster(session: Session, *, yes: bool, keep_data: bool) -> None:
-    """As `destroy`, on a cluster."""
+def _agreed(yes: bool) -> bool:
+    """Ask, where nobody said yes before.
+
+    Raises:
+        UsageError: nobody is there to answer.
+    """
+    from millpond.model.errors import UsageError
+
+    if yes:
+        return True
+    if not sys.stdin.isatty():
+        raise UsageError(
+            "destroy asks before it deletes, and nobody is there to answer",
+            hint="`millpond destroy --yes` does not ask",
+        )
+    if click.confirm("Delete it?", err=True):
+        return True
+    note("nothing was deleted")
+    return False
+
+
+def _delete(session: Session, *, yes: bool, keep_data: bool) -> None:
+    """Delete a platform from its cluster."""
     target = session.cluster_target()
-    kept = ("PersistentVolumeClaim", "Secret", "Namespace") if keep_data else ()
-    found = [each for each in target.destroy_list() if each["kind"] not in kept]
+    found = target.destroy_list()
     if not found:
-        note("there is nothing to delete")
+        note(f"there is nothing to delete in the namespace {target.namespace}")
+        session.forget()
         return
-    note(f"this deletes from {target.namespace}, of the platform {target.platform.name}:")
-    rows = [(each["kind"], each["metadata"]["name"], _size(each)) for each in found]
-    for line in columns(rows):
-        note(f"  {line}")
+    where = f"{target.platform.name} from the namespace {target.namespace}"
+    if keep_data:
+        note(f"this deletes the platform {where}; its volumes and Secrets stay")
+    else:
+        note(f"this deletes the platform {where} with all its data:")
+        for line in columns(found):
+            note(f"  {line}")
     if not _agreed(yes):
         return
     with busy("deleting"):
         asyncio.run(target.destroy(keep_data=keep_data))
-    session.forget_target()
-    note("deleted; volumes and secrets are kept" if keep_data else "deleted")
-
-
-def _size(found: dict[str, Any]) -> str:
-    """What a volume reserves."""
-    if found["kind"] != "PersistentVolumeClaim":
-        return ""
-    requests = ((found.get("spec") or {}).get("resources") or {}).get("requests") or {}
-    return str(requests.get("storage", ""))
-
-
-def _agreed(yes: bool) -> bool:
-    from millpond.model.errors import UsageError
-
-    if not yes:
-        if not sys.stdin.isatty():
-            raise UsageError(
-                "destroy asks before it deletes, and nobody is there to answer",
-                hint="`millpond destroy --yes` does not ask",
-            )
-        if not click.confirm("Delete it?", err=True):
-            note("nothing was deleted")
-            return False
-    return True
+    if not keep_data:
+        session.forget()
+    note("deleted")

@@ -22,16 +22,25 @@ if TYPE_CHECKING:
 @target_options
 @pass_session
 def command(session: Session) -> None:
-    """Stop the platform in reverse order; data, ports and secrets are kept."""
+    """Stop the platform in reverse order; data, ports and secrets are kept.
+
+    On a cluster what runs is deleted; volumes, Secrets and the namespace stay.
+    """
     if session.on_cluster():
-        target = session.cluster_target()
-        with busy(f"removing what runs in {target.namespace}"):
-            asyncio.run(target.down())
-        session.forget_target()
-        note(f"{target.platform.name} is down; its volumes and secrets are kept")
+        _take_down(session)
         return
     # The flavour file is not read: a mistake in it must not keep the platform from being stopped.
     stop(session.workspace())
+
+
+def _take_down(session: Session) -> None:
+    target = session.cluster_target()
+    begun = time.monotonic()
+    with busy("stopping"):
+        asyncio.run(target.down())
+    took = seconds_text(time.monotonic() - begun)
+    note(f"{target.platform.name} is down after {took}; volumes and Secrets in {target.namespace} are kept")
+    hint("`millpond up` starts it again, `millpond destroy` deletes it with its data")
 
 
 def stop(workspace: Workspace) -> None:

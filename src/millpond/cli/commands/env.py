@@ -49,15 +49,15 @@ def dotenv_line(name: str, value: str) -> str:
     help="How it is written",
 )
 @file_option
-@json_option
 @target_options
+@json_option
 @pass_session
 def command(session: Session, style: str) -> None:
     """Print the environment that user code finds: the lake, tracking, databases, with their secrets.
 
     In a shell: eval "$(millpond env)"
     """
-    found = session.anywhere().environment()
+    found = session.target().environment()
     if session.json or style == "json":
         out(json.dumps(found, indent=None if session.json else 1))
         return

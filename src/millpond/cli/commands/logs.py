@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
 from typing import TYPE_CHECKING
 
@@ -10,7 +9,7 @@ import click
 
 from millpond.cli import completion
 from millpond.cli.session import Session, long_file_option, pass_session, target_options
-from millpond.cli.style import faint, note, out
+from millpond.cli.style import note
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -41,17 +40,19 @@ def command(session: Session, name: str, follow: bool, lines: int) -> None:
 
     Where there are several files, each line begins with its process.
     """
-    if session.on_cluster():
-        asyncio.run(_pods(session, name, lines, follow))
-        return
     from millpond.cli.tail import Tail
     from millpond.targets.local.supervisor.protocol import LOG
 
+    if name != "supervisor" and session.on_cluster():
+        from millpond.cli.pod_logs import show
+
+        show(session.cluster_target(), name, lines=lines, follow=follow)
+        return
     if name == "supervisor":
         found = session.workspace().run / LOG
         paths = [found] if found.exists() else []
     else:
-        paths = _paths(session.target(), name)
+        paths = _paths(session.local_target(), name)
     if not paths:
         note(f"{name} has not written anything")
         return
@@ -62,20 +63,6 @@ def command(session: Session, name: str, follow: bool, lines: int) -> None:
             tail.follow()
         except KeyboardInterrupt:
             note()
-
-
-async def _pods(session: Session, name: str, lines: int, follow: bool) -> None:
-    """The logs of a component's containers."""
-    if follow:
-        from millpond.model.errors import UsageError
-
-        raise UsageError("--follow is for a platform on this machine", hint="kubectl logs -f follows a pod")
-    said = False
-    async for where, line in session.cluster_target().logs(name, lines):
-        said = True
-        out(f"{faint(f'{where} │ ')}{line}")
-    if not said:
-        note(f"{name} has not written anything")
 
 
 def _paths(target: LocalTarget, name: str) -> list[Path]:

@@ -22,7 +22,7 @@ def command(session: Session, name: str | None, only_print: bool) -> None:
     """Print the address of component NAME and open it in the browser; without NAME, of the gateway."""
     from millpond.model.errors import MillpondError, did_you_mean
 
-    target = session.anywhere()
+    target = session.target()
     nodes = target.platform.nodes
     if name is None:
         name = next((found for found, _ in target.platform.providers("gateway")), None)

@@ -12,12 +12,12 @@ from millpond.cli.style import columns, faint, note, out, paint, plural
 
 @click.command("plan")
 @file_option
-@json_option
 @target_options
+@json_option
 @pass_session
 def command(session: Session) -> None:
     """Show what `millpond up` would change, and why. Changes nothing."""
-    plan = session.anywhere().plan()
+    plan = session.target().plan()
     if session.json:
         out(json.dumps(plan.as_dict()))
         return

@@ -1,4 +1,4 @@
-"""``millpond render``: the platform as plain YAML, for kubectl, Argo CD and Flux."""
+"""``millpond render``: the platform as files for a cluster."""
 
 from __future__ import annotations
 
@@ -12,35 +12,43 @@ from millpond.cli.style import hint, note, out, plural
 
 
 @click.command("render")
-@click.option(
-    "-o",
-    "--output",
-    type=click.Path(file_okay=False, path_type=Path),
-    metavar="DIR",
-    help="Write the tree there; what an earlier render wrote there is replaced",
-)
-@click.option("--stdout", is_flag=True, help="Print all objects as one stream of YAML")
+@click.option("-o", "--output", type=click.Path(path_type=Path), metavar="DIR", help="The folder to write to")
+@click.option("--stdout", is_flag=True, help="Print all of it as one stream of YAML")
 @file_option
 @json_option
 @target_options
 @pass_session
 def command(session: Session, output: Path | None, stdout: bool) -> None:
-    """Write what the platform comes down to on a cluster. Asks no cluster; nothing secret is in it."""
-    from millpond.model.errors import UsageError
-    from millpond.targets.kubernetes.render import tree
+    """Write the platform as YAML that kubectl, Argo CD or Flux apply. Asks no cluster.
 
-    if (output is None) != stdout:
-        raise UsageError("render writes to a folder or to standard output", hint="-o DIR, or --stdout")
-    bundle = session.cluster_target().bundle
-    if output is None:
-        for _, text in (found for found in tree.files(bundle) if found[0].endswith(".yaml")):
-            out(f"---\n{text.rstrip()}")
+    There is nothing secret in it. A Job of the tree makes the platform's secrets in the cluster; those
+    that the flavour takes from elsewhere are named, to be made by you.
+    """
+    from millpond.model.errors import UsageError
+    from millpond.targets.kubernetes.policies import check
+    from millpond.targets.kubernetes.render import secretjob, tree
+
+    if (output is None) == (not stdout):
+        raise UsageError("where to?", hint="`millpond render -o DIR` or `millpond render --stdout`")
+    session.kind = session.kind or "kubernetes"
+    target = session.cluster_target()
+    bundle = target.bundle
+    check(bundle, target.platform.policies)
+    charts = target.templates()
+    if stdout:
+        for name, text in tree.files(bundle, charts):
+            if name.endswith(".yaml"):
+                out(f"---\n# {name}\n{text}".rstrip())
         return
-    paths = tree.write(bundle, session.folder / output)
+    assert output is not None
+    paths = tree.write(bundle, output, charts)
     if session.json:
-        out(json.dumps([str(path) for path in paths]))
+        external = secretjob.external(bundle)
+        out(json.dumps({"files": [str(path) for path in paths], "secrets": external}))
         return
+    for line in bundle.notes:
+        note(line)
     note(f"wrote {plural(len(paths), 'file')} to {output}")
-    if bundle.secrets:
-        note(f"Secrets that a Job of the tree makes: {', '.join(secret.name for secret in bundle.secrets)}")
+    for secret, keys in secretjob.external(bundle).items():
+        note(f"make the Secret {secret} in the namespace {bundle.namespace} yourself: {', '.join(keys)}")
     hint(f"kubectl apply --server-side -R -f {output}")

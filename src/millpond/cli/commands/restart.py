@@ -20,7 +20,7 @@ from millpond.cli.style import note, seconds_text
 @pass_session
 def command(session: Session, name: str) -> None:
     """Restart component NAME, and wait until it is ready."""
-    target = session.anywhere()
+    target = session.target()
     begun = time.monotonic()
     with busy(f"restarting {name}"):
         asyncio.run(target.restart(name))

@@ -39,7 +39,7 @@ def command(
     from millpond.cli.running import run_pipeline
 
     code = run_pipeline(
-        session.target(),
+        session.local_target(),
         session.folder / pipeline,
         parse_parameters(parameters),
         only=only,

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from millpond.cli import completion
-from millpond.cli.session import Session, file_option, pass_session
+from millpond.cli.session import Session, file_option, pass_session, target_options
 from millpond.cli.style import note
 
 if TYPE_CHECKING:
@@ -22,20 +22,36 @@ if TYPE_CHECKING:
 @click.option(
     "--env", "plain", is_flag=True, help="The platform's environment alone; all ARGUMENTS are the program"
 )
+@click.option(
+    "--debug",
+    is_flag=True,
+    help="On a cluster: a pod of its own in the platform's network, removed at the end",
+)
 @click.argument("arguments", nargs=-1, shell_complete=completion.components, metavar="[NAME] [PROGRAM]...")
 @file_option
+@target_options
 @pass_session
-def command(session: Session, plain: bool, arguments: tuple[str, ...]) -> None:
+def command(session: Session, plain: bool, debug: bool, arguments: tuple[str, ...]) -> None:
     """Start a shell, or PROGRAM, in the environment of the platform.
 
-    With NAME it also has that component's own variables, and its programs on PATH.
+    With NAME it also has that component's own variables, and its programs on PATH; on a cluster it is
+    a shell in the component's pod.
 
     \b
     millpond shell                              the platform's environment
     millpond shell postgres psql                a program of a component
     millpond shell --env python train.py        a program of your own
     """
-    target = session.target()
+    if session.on_cluster():
+        from millpond.cli.cluster_shell import open_shell
+
+        open_shell(session.cluster_target(), list(arguments), plain=plain, debug=debug)
+        return
+    if debug:
+        from millpond.model.errors import UsageError
+
+        raise UsageError("--debug is for a cluster", hint="`millpond shell NAME` has a component's programs")
+    target = session.local_target()
     program = list(arguments)
     name = program.pop(0) if program and not plain else None
     environment = surroundings(target, name)

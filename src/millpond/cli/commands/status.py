@@ -4,25 +4,22 @@ from __future__ import annotations
 
 import json
 import time
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from millpond.cli.session import Session, file_option, json_option, pass_session, target_options
 from millpond.cli.style import columns, faint, hint, out, paint, seconds_text
 
-if TYPE_CHECKING:
-    from millpond.targets.target import Target
-
 
 @click.command("status")
 @file_option
-@json_option
 @target_options
+@json_option
 @pass_session
 def command(session: Session) -> None:
     """Show every component: its state, for how long, where it answers, and what is wrong."""
-    target: Target = session.anywhere()
+    target = session.target()
     found = target.status()
     if session.json:
         data: list[dict[str, Any]] = [
@@ -32,7 +29,7 @@ def command(session: Session) -> None:
                 "state": each.state,
                 "since": each.since,
                 "url": each.url,
-                "endpoints": dict(each.endpoints),
+                "endpoints": each.endpoints,
                 "message": each.message,
                 "processes": [process.to_json() for process in each.processes],
             }

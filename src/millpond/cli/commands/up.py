@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-
 import click
 
 from millpond.cli import completion
@@ -21,21 +19,29 @@ from millpond.cli.style import note
     shell_complete=completion.components,
     help="Find new ports for a component whose port is taken, or for all; can be given several times",
 )
+@click.option(
+    "--rollback", is_flag=True, help="On a cluster: bring the NAMEs back to an earlier revision instead"
+)
+@click.option(
+    "--to",
+    "revision",
+    type=click.IntRange(min=1),
+    metavar="REVISION",
+    help="Which one; the previous when left out",
+)
 @click.option("-y", "--yes", is_flag=True, help="Go on without asking where the machine is too small")
-@click.option("--rollback", is_flag=True, help="On a cluster: bring NAME back to its previous revision")
-@click.option("--to", type=int, metavar="REVISION", help="With --rollback: to this revision")
 @file_option
-@json_option
 @target_options
+@json_option
 @pass_session
 def command(
     session: Session,
     names: tuple[str, ...],
     offline: bool,
     new_ports: tuple[str, ...],
-    yes: bool,
     rollback: bool,
-    to: int | None,
+    revision: int | None,
+    yes: bool,
 ) -> None:
     """Bring the platform to the state that its flavour names.
 
@@ -44,25 +50,32 @@ def command(
     """
     from millpond.cli.bringing_up import bring_up
 
-    if rollback or to is not None:
-        _roll_back(session, names, to)
+    if rollback or revision is not None:
+        _roll_back(session, names, revision)
         return
     source = session.source()
     for line in source.notes:
         note(line)
-    target = session.anywhere(new_ports, source)
+    target = session.target(new_ports, source)
     session.remember()
     bring_up(target, offline=offline, only=names, yes=yes, as_json=session.json)
 
 
 def _roll_back(session: Session, names: tuple[str, ...], revision: int | None) -> None:
-    from millpond.cli.views import view_for
+    import asyncio
+
+    from millpond.cli.busy import busy
     from millpond.model.errors import UsageError
 
-    if len(names) != 1:
-        raise UsageError("--rollback brings one component back", hint="millpond up NAME --rollback")
-    if not session.on_cluster():
-        raise UsageError("--rollback is for a platform on a cluster")
-    with view_for(names, as_json=session.json) as view:
-        found = asyncio.run(session.cluster_target().rollback(names[0], revision, view))
-    note(f"{names[0]} is as in revision {found.number}; the next `millpond up` goes forward again")
+    if not names:
+        raise UsageError("--rollback needs the name of a component", hint="`millpond up NAME --rollback`")
+    target = session.cluster_target()
+    for name in names:
+        with busy(f"bringing {name} back"):
+            asyncio.run(target.rollback(name, revision))
+        note(
+            f"{name} is back at revision {revision}"
+            if revision
+            else f"{name} is back at its previous revision"
+        )
+    note("`millpond up` brings it to what the flavour says again")

@@ -30,7 +30,7 @@ def command(session: Session, names: tuple[str, ...], timeout: float) -> None:
     """Wait until components are ready; all of them when none is named."""
     from millpond.model.errors import MillpondError
 
-    target = session.anywhere()
+    target = session.target()
 
     def missing() -> str:
         wanted = set(names)

@@ -14,12 +14,12 @@ from millpond.cli.style import out
 @click.command("why")
 @click.argument("name", shell_complete=completion.components)
 @file_option
-@json_option
 @target_options
+@json_option
 @pass_session
 def command(session: Session, name: str) -> None:
     """Say why component NAME is part of the platform, and who is wired to it."""
-    reasons = list(session.anywhere().why(name))
+    reasons = list(session.target().why(name))
     if session.json:
         out(json.dumps({"component": name, "reasons": reasons}))
         return

@@ -56,7 +56,7 @@ def forwarded(context: str, namespace: str, service: str, port: int) -> Iterator
         ServingError: kubectl cannot forward it, in its own words.
         MillpondError: there is no kubectl.
     """
-    from millpond.targets.kubernetes.tools import kubectl  # type: ignore[import-untyped]
+    from millpond.targets.kubernetes.tools import kubectl
 
     where = ["--context", context] if context else []
     command = [str(kubectl()), *where, "-n", namespace, "port-forward", f"service/{service}", f":{port}"]

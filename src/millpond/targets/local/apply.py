@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 
-from millpond.model.errors import MillpondError
+from millpond.model.errors import MillpondError, NotReadyError
 from millpond.model.events import ComponentEvent, Phase, Progress
 from millpond.model.plan import Act, Plan
 from millpond.model.platform import Binding
@@ -28,12 +28,6 @@ from millpond.targets.local.supervisor.client import Supervisor
 from millpond.targets.local.supervisor.spec import ENDED
 
 Listener = Callable[[ComponentEvent], None]
-
-
-class NotReadyError(MillpondError):
-    """Not every component came up; the events have told why."""
-
-    exit_code = 4
 
 
 class _SkippedError(Exception):

@@ -85,8 +85,10 @@ class Realiser:
             "run": str(self.workspace.run),
             "project": str(self.workspace.project),
             "domain": "localhost",
-            # The gateway is told its routes when all that they lead to is up.
-            "routes": '{"routes": []}',
+            "https": "false",
+            # The gateway is told its routes when all that they lead to is up, so there is no file of them.
+            "routes": "",
+            "routes_path": "",
         }
         return facts[name]
 

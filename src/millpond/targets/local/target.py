@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,42 +11,17 @@ from millpond.catalogue import Catalogue
 from millpond.model.errors import MillpondError
 from millpond.model.plan import Plan
 from millpond.model.platform import Platform
-from millpond.targets import reasons
 from millpond.targets.local import routes
 from millpond.targets.local.blueprint import Blueprint
 from millpond.targets.local.house import House
 from millpond.targets.local.installs import Install
 from millpond.targets.local.supervisor.spec import ServiceStatus
 from millpond.targets.local.workspace import Workspace
+from millpond.targets.target import ComponentStatus, reasons, require, without_credentials
 
 if TYPE_CHECKING:
     from millpond.targets.local.apply import Listener
     from millpond.targets.local.supervisor.client import Supervisor
-
-
-@dataclass(frozen=True)
-class ComponentStatus:
-    """One component as it is now.
-
-    Args:
-        name: the node's name.
-        component: the catalogue's entry.
-        state: the worst state of its processes, or ``stopped``.
-        since: seconds since the epoch at which it entered that state; None when it never ran.
-        url: what a browser opens, if anything.
-        endpoints: its ports by name.
-        message: why it is not ready, if it is not.
-        processes: its processes, also those that it started itself.
-    """
-
-    name: str
-    component: str
-    state: str
-    since: float | None
-    url: str | None
-    endpoints: dict[str, str]
-    message: str
-    processes: tuple[ServiceStatus, ...]
 
 
 _WORST = ("failed", "backoff", "unhealthy", "stopping", "stopped", "waiting", "starting", "ready")
@@ -242,10 +216,7 @@ class LocalTarget:
         self._require(name)
         found = self.platform.nodes[name].component.service.credentials
         if found is None:
-            having = [n for n, node in self.platform.nodes.items() if node.component.service.credentials]
-            raise MillpondError(
-                f"{name} has no credentials", hint=f"these have: {', '.join(having)}" if having else None
-            )
+            raise without_credentials(self.platform, name)
         self._require_made()
         return self.house.realiser.template(name, found.username), self.house.realiser.template(
             name, found.password
@@ -273,7 +244,7 @@ class LocalTarget:
 
     def why(self, name: str) -> Iterator[str]:
         """Why a component is part of the platform, and who is wired to it, in sentences."""
-        return reasons.why(self.platform, name)
+        return reasons(self.platform, name)
 
     async def install(self, lock_owner: Blueprint | str, *, offline: bool = False) -> Install:
         """Make sure that a node's parts are installed, and say where they are."""
@@ -288,7 +259,7 @@ class LocalTarget:
             raise MillpondError("this platform has never been up", hint="millpond up brings it up")
 
     def _require(self, name: str) -> None:
-        reasons.require(self.platform, name)
+        require(self.platform, name)
 
 
 async def shut_down(workspace: Workspace) -> None:

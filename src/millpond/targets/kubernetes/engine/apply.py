@@ -10,7 +10,7 @@ import asyncio
 import time
 from collections.abc import Callable, Iterable
 
-from millpond.model.errors import MillpondError
+from millpond.model.errors import MillpondError, NotReadyError
 from millpond.model.events import ComponentEvent, Phase
 from millpond.model.plan import Act, Plan
 from millpond.targets.kubernetes.api import ApiError, Cluster
@@ -34,12 +34,6 @@ _SERVED = 60.0
 
 _MAKER = "millpond-record"
 """Notes that we made a namespace; a manager of its own, as the rendered namespace does not say so."""
-
-
-class NotReadyError(MillpondError):
-    """Not every component came up; the events have told why."""
-
-    exit_code = 4
 
 
 class _SkippedError(Exception):

@@ -11,17 +11,23 @@ from millpond.catalogue import Catalogue
 from millpond.model import expression
 from millpond.model.platform import USER, Binding, Platform
 from millpond.model.scope import bound
-from millpond.model.value import Secret, Value, link
+from millpond.model.value import Place, Secret, Value, link
 from millpond.targets.kubernetes.bundle import PLATFORM, Bundle, Object, SecretObject, Unit
 from millpond.targets.kubernetes.render import names, routes
 from millpond.targets.kubernetes.render.components import Components
+from millpond.targets.kubernetes.render.edges import gateway
 from millpond.targets.kubernetes.render.realise import Realiser
 
 
 def realiser(platform: Platform, catalogue: Catalogue) -> Realiser:
     """What realises a platform's values inside the cluster."""
     found = Realiser(platform, catalogue)
-    found.special = {"routes": lambda: routes.static(platform, found)}
+
+    def routes_path() -> Value:
+        entrance = gateway(platform)
+        return Value((Place(entrance, "files", "routes.json"),)) if entrance else Value()
+
+    found.special = {"routes": lambda: routes.static(platform, found), "routes_path": routes_path}
     return found
 
 

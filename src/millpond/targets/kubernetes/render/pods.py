@@ -218,7 +218,7 @@ class Pods:
         if job.stdin is not None:
             extra.append({"name": "STDIN", "value": self.realiser.text(scope.value(job.stdin), variables)})
             command = ["sh", "-c", 'printf %s "$STDIN" | "$0" "$@"', *command]
-        env = self._environment(job.env, scope, variables)
+        env = self._environment(job.env, scope, variables, kept=True)
         container = {
             "name": name,
             "command": command,
@@ -229,14 +229,18 @@ class Pods:
         return self._dressed(container, self._resources(1, self.node.resources, gpu=False))
 
     def _environment(
-        self, own: Mapping[str, str], scope: Scope, variables: Variables
+        self, own: Mapping[str, str], scope: Scope, variables: Variables, *, kept: bool = False
     ) -> list[dict[str, Any]]:
-        """The variables of a container; those of unmet requirements are left out, as on one machine."""
+        """The variables of a container.
+
+        Those of unmet requirements are left out, as on one machine; a job's own are `kept`, which may ask for
+        nothing by an empty one.
+        """
         found: dict[str, Any] = {"HOME": {"value": "/tmp"}, "PATH": {"value": _PATH}}
         for templates, where in ((self.service.env, self.scope), (own, scope)):
             for key, template in templates.items():
                 value = where.value(template)
-                if value.empty and template:
+                if value.empty and template and not (kept and templates is own):
                     continue
                 reference = self.realiser.reference(value)
                 if reference is not None:

@@ -192,7 +192,12 @@ class Realiser:
             case Elsewhere():
                 return elsewhere(atom)
             case Fact():
-                return {"run": "/tmp", "project": names.DATA, "domain": self.domain}[atom.name]
+                return {
+                    "run": "/tmp",
+                    "project": names.DATA,
+                    "domain": self.domain,
+                    "https": "true" if self.https else "false",
+                }[atom.name]
             case Filtered():
                 return self._filtered(atom)
         assert_never(atom)
@@ -213,6 +218,12 @@ class Realiser:
     def domain(self) -> str:
         """The domain under which components are reached from outside."""
         return self.platform.cluster.routes.host or "localhost"
+
+    @property
+    def https(self) -> bool:
+        """Whether the entrance from outside speaks TLS."""
+        settings = self.platform.cluster.routes
+        return settings.https or bool(settings.tls_secret)
 
     def port(self, node: str, port: str) -> int:
         """The number of a node's port: the flavour's, or the component's usual one."""

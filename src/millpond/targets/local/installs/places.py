@@ -5,8 +5,11 @@ from __future__ import annotations
 import os
 import pwd
 import stat
-import sys
 from pathlib import Path
+
+from millpond.targets.cache import default_root
+
+__all__ = ["SHARED_ROOT", "default_root", "open_file", "open_folder", "prepare_root", "readable_by"]
 
 SHARED_ROOT = Path("/var/cache/millpond")
 """Used when Millpond runs as root for a component that runs as another user, who cannot enter root's home."""
@@ -14,19 +17,6 @@ SHARED_ROOT = Path("/var/cache/millpond")
 _CACHE_TAG = """Signature: 8a477f597d28d172789f06886806bc55
 # Made by Millpond: everything in here can be made again. See bford.info/cachedir
 """
-
-
-def default_root() -> Path:
-    """The folder of shared installs: ``MILLPOND_CACHE_DIR``, else the platform's folder for caches."""
-    chosen = os.environ.get("MILLPOND_CACHE_DIR")
-    if chosen:
-        return Path(chosen).expanduser().absolute()
-    if sys.platform == "darwin":
-        return Path.home() / "Library" / "Caches" / "millpond"
-    # The XDG specification has relative paths ignored.
-    cache = os.environ.get("XDG_CACHE_HOME", "")
-    base = Path(cache) if cache.startswith("/") else Path.home() / ".cache"
-    return base / "millpond"
 
 
 def readable_by(path: Path, uid: int) -> bool:
