@@ -15,6 +15,8 @@ SETTINGS = {
     "MILLPOND_LAKE_ROOT": "A folder in place of the lake: pipeline code then needs no object store",
     "MILLPOND_LOG": "The level at which model servers and their controller log: `info`",
     "XDG_CACHE_HOME": "The folder for caches in general, on Linux",
+    "KUBECONFIG": "Files with clusters and contexts; `millpond cluster` writes to the first of them",
+    "KIND_EXPERIMENTAL_PROVIDER": "The container engine of kind, which `millpond cluster` asks too",
     "NO_COLOR": "Anything: print without colour",
     "FORCE_COLOR": "Anything: print with colour also where there is no terminal",
 }

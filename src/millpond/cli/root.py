@@ -39,6 +39,7 @@ COMMANDS: dict[str, Entry] = {
     "destroy": Entry(_PLATFORM, "Delete the platform with its data, after a question", "destroy"),
     "images": Entry(_PLATFORM, "Write, build or push the components' container images", "images"),
     "render": Entry(_PLATFORM, "Write the platform as YAML for a cluster", "render"),
+    "cluster": Entry(_PLATFORM, "Make, start, stop and delete clusters on this machine", "cluster"),
     "status": Entry(_LOOK, "Show every component's state and address", "status"),
     "logs": Entry(_LOOK, "Show a component's log", "logs"),
     "open": Entry(_LOOK, "Open a component in the browser", "open"),

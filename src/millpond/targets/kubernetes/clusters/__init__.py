@@ -1,0 +1,1 @@
+"""Clusters for the target kubernetes, made on this machine by their own tools."""
