@@ -150,6 +150,16 @@ def call(method: str, url: str, body: bytes | None = None) -> tuple[int, str]:
         return error.code, error.read().decode()
 
 
+def reached(url: str) -> tuple[int, str]:
+    """The answer to a GET; asked again while what stands behind the component is not led to yet."""
+    found: tuple[int, str] = until(30, lambda: _unless(call("GET", url), 502)) or call("GET", url)
+    return found
+
+
+def _unless(answer: tuple[int, str], status: int) -> tuple[int, str] | None:
+    return None if answer[0] == status else answer
+
+
 def _storage(cluster: Kubectl, name: str) -> str:
     """The StorageClass of the suite's volumes; where there is none, a volume is made for its one claim."""
     if os.environ.get(STORAGE):

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from .conftest import Kubectl, Project, call, until
+from .conftest import Kubectl, Project, call, reached, until
 
 pytestmark = pytest.mark.cluster
 
@@ -103,7 +103,7 @@ def test_data_survives_a_restart(project: Project) -> None:
         assert call("PUT", f"{url}/kept", b"still here")[0] == 204
     project.run("restart", "shelf")
     with project.forwarded("window") as url:
-        assert call("GET", f"{url}/kept") == (200, "still here")
+        assert reached(f"{url}/kept") == (200, "still here")
 
 
 def test_one_component_is_upgraded_and_brought_back(project: Project) -> None:
@@ -165,7 +165,7 @@ def test_what_left_the_flavour_is_pruned_and_its_data_kept(project: Project, clu
     assert "window" not in names
     project.base()
     with project.forwarded("window") as url:
-        assert call("GET", f"{url}/pruned") == (200, "no, kept")
+        assert reached(f"{url}/pruned") == (200, "no, kept")
 
 
 def test_down_keeps_the_data(project: Project, cluster: Kubectl) -> None:
@@ -178,7 +178,7 @@ def test_down_keeps_the_data(project: Project, cluster: Kubectl) -> None:
     assert cluster.get("persistentvolumeclaims", "-n", project.name)["items"]
     project.run("up")
     with project.forwarded("window") as url:
-        assert call("GET", f"{url}/night") == (200, "quiet")
+        assert reached(f"{url}/night") == (200, "quiet")
 
 
 def test_the_rendered_tree_comes_up_by_itself(project: Project, cluster: Kubectl, tmp_path: Path) -> None:
@@ -224,7 +224,7 @@ def test_destroy_may_keep_the_data(project: Project, cluster: Kubectl) -> None:
     assert cluster.get("persistentvolumeclaims", "-n", project.name)["items"]
     project.run("up")
     with project.forwarded("window") as url:
-        assert call("GET", f"{url}/last") == (200, "words")
+        assert reached(f"{url}/last") == (200, "words")
 
 
 def test_destroy_leaves_nothing(project: Project, cluster: Kubectl) -> None:

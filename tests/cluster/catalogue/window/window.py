@@ -28,6 +28,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
                 self.answer(found.status, found.read())
         except urllib.error.HTTPError as error:
             self.answer(error.code)
+        except OSError as error:
+            self.answer(502, str(error).encode())
 
     def do_GET(self):
         if self.path == "/healthz":
