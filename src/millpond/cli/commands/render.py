@@ -4,21 +4,27 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from millpond.cli.session import Session, file_option, json_option, pass_session, target_options
-from millpond.cli.style import hint, note, out, plural
+from millpond.cli.style import hint, note, out, plural, warn
+
+if TYPE_CHECKING:
+    from millpond.targets.kubernetes.bundle import Object
+    from millpond.targets.kubernetes.target import KubernetesTarget
 
 
 @click.command("render")
 @click.option("-o", "--output", type=click.Path(path_type=Path), metavar="DIR", help="The folder to write to")
+@click.option("--kserve", is_flag=True, help="The cluster has KServe: models become its InferenceServices")
 @click.option("--stdout", is_flag=True, help="Print all of it as one stream of YAML")
 @file_option
 @json_option
 @target_options
 @pass_session
-def command(session: Session, output: Path | None, stdout: bool) -> None:
+def command(session: Session, output: Path | None, kserve: bool, stdout: bool) -> None:
     """Write the platform as YAML that kubectl, Argo CD or Flux apply. Asks no cluster.
 
     There is nothing secret in it. A Job of the tree makes the platform's secrets in the cluster; those
@@ -35,13 +41,14 @@ def command(session: Session, output: Path | None, stdout: bool) -> None:
     bundle = target.bundle
     check(bundle, target.platform.policies)
     charts = target.templates()
+    deployments = _deployments(target, by_kserve=kserve)
     if stdout:
-        for name, text in tree.files(bundle, charts):
+        for name, text in tree.files(bundle, charts, deployments):
             if name.endswith(".yaml"):
                 out(f"---\n# {name}\n{text}".rstrip())
         return
     assert output is not None
-    paths = tree.write(bundle, output, charts)
+    paths = tree.write(bundle, output, charts, deployments)
     if session.json:
         external = secretjob.external(bundle)
         out(json.dumps({"files": [str(path) for path in paths], "secrets": external}))
@@ -52,3 +59,30 @@ def command(session: Session, output: Path | None, stdout: bool) -> None:
     for secret, keys in secretjob.external(bundle).items():
         note(f"make the Secret {secret} in the namespace {bundle.namespace} yourself: {', '.join(keys)}")
     hint(f"kubectl apply --server-side -R -f {output}")
+
+
+def _deployments(target: KubernetesTarget, *, by_kserve: bool) -> dict[str, list[Object]]:
+    """The objects of the project's deployments; what files cannot say is told and left out."""
+    from millpond.model import document
+    from millpond.model.errors import MillpondError
+    from millpond.serving.cluster.context import Context
+    from millpond.serving.cluster.gitops import rendered
+    from millpond.serving.inferenceservice import InferenceService
+
+    found: dict[str, list[Object]] = {}
+    paths = sorted((target.project / "deployments").glob("*.yaml"))
+    if not paths or not target.platform.providers("inference"):
+        return found
+    context = Context.of(target.platform, target.catalogue)
+    for path in paths:
+        read = document.read(path.read_text(), str(path))
+        if not isinstance(read.data, dict) or read.data.get("kind") != "InferenceService":
+            continue
+        service = document.parse(InferenceService, read)
+        try:
+            found[service.metadata.name] = rendered(service, context, by_kserve=by_kserve)
+        except MillpondError as error:
+            warn(f"{path.name} is left out: {error.message}")
+            if error.hint:
+                hint(error.hint)
+    return found

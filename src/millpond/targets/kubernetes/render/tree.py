@@ -7,7 +7,7 @@ waves say the order of the units. https://argo-cd.readthedocs.io/en/stable/user-
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 
 import yaml
@@ -32,13 +32,16 @@ def waves(bundle: Bundle) -> dict[str, int]:
 
 
 def files(
-    bundle: Bundle, charts: Callable[[Release], Iterable[Object]] | None = None
+    bundle: Bundle,
+    charts: Callable[[Release], Iterable[Object]] | None = None,
+    deployments: Mapping[str, Iterable[Object]] | None = None,
 ) -> Iterator[tuple[str, str]]:
     """Every file of the tree: its path and its text.
 
     Args:
         bundle: what was rendered.
         charts: turns a release into objects; without it the release's values are written instead.
+        deployments: the objects of models, by deployment; they come after all units.
     """
     steps = waves(bundle)
     for index, (name, unit) in enumerate(bundle.units.items()):
@@ -46,13 +49,20 @@ def files(
         objects = list(_waved(unit, steps[name] if index else -_STEP, charts))
         if index == 0:
             objects += [(-_STEP + 1, found) for found in secretjob.objects(bundle)]
-        for number, (wave, found) in enumerate(objects):
-            metadata = dict(found["metadata"])
-            metadata["annotations"] = {**metadata.get("annotations", {}), WAVE: str(wave)}
-            text = as_yaml({**found, "metadata": metadata})
-            yield f"{folder}/{number:02d}-{found['kind'].lower()}-{found['metadata']['name']}.yaml", text
+        yield from _numbered(folder, objects)
         if unit.release and charts is None:
             yield f"{folder}/{unit.release.name}.values.txt", as_yaml(dict(unit.release.values))
+    last = max(steps.values(), default=0) + _STEP
+    for name, models in (deployments or {}).items():
+        yield from _numbered(f"{len(bundle.units):02d}-deployment-{name}", [(last, each) for each in models])
+
+
+def _numbered(folder: str, objects: Iterable[tuple[int, Object]]) -> Iterator[tuple[str, str]]:
+    for number, (wave, found) in enumerate(objects):
+        metadata = dict(found["metadata"])
+        metadata["annotations"] = {**metadata.get("annotations", {}), WAVE: str(wave)}
+        text = as_yaml({**found, "metadata": metadata})
+        yield f"{folder}/{number:02d}-{found['kind'].lower()}-{found['metadata']['name']}.yaml", text
 
 
 def _waved(
@@ -76,7 +86,10 @@ def as_yaml(data: Object) -> str:
 
 
 def write(
-    bundle: Bundle, folder: Path, charts: Callable[[Release], Iterable[Object]] | None = None
+    bundle: Bundle,
+    folder: Path,
+    charts: Callable[[Release], Iterable[Object]] | None = None,
+    deployments: Mapping[str, Iterable[Object]] | None = None,
 ) -> list[Path]:
     """Write the tree; what an earlier render wrote there and this one does not is removed.
 
@@ -88,7 +101,7 @@ def write(
             f"{folder} has files that `millpond render` did not write", hint="name a folder of its own"
         )
     # All of it is made before anything is replaced.
-    texts = dict(files(bundle, charts))
+    texts = dict(files(bundle, charts, deployments))
     if folder.exists():
         for path in folder.iterdir():
             if path.is_dir() and path.name[:2].isdigit():
