@@ -9,7 +9,9 @@ from collections.abc import Iterable
 from millpond.model.errors import MillpondError
 from millpond.targets.kubernetes.api import Cluster
 from millpond.targets.kubernetes.bundle import Object
+from millpond.targets.kubernetes.engine import kinds
 
+_WITH_PODS = kinds.WORKLOADS | {"Job", "CronJob", "ReplicaSet", "Pod"}
 _PATIENCE = 180.0
 """Seconds for pods that end in order, volumes and finalizers."""
 
@@ -28,7 +30,15 @@ async def remove(
     """
     found = list(objects)
     await asyncio.gather(
-        *(cluster.delete(obj, propagation=propagation, uid=obj["metadata"].get("uid")) for obj in found)
+        *(
+            cluster.delete(
+                obj,
+                # Only what has pods is worth the collector's wait, which can be long where kinds come and go.
+                propagation=propagation if obj["kind"] in _WITH_PODS else "Background",
+                uid=obj["metadata"].get("uid"),
+            )
+            for obj in found
+        )
     )
     await gone(cluster, found, timeout)
 
