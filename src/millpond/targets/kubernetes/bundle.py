@@ -55,6 +55,7 @@ class Release:
         chart: the catalogue's recipe.
         values: the values, templates filled, the user's own merged over them; no secret in them.
         objects: what is applied once the release is ready and serves its kinds.
+        platform: the platform's name; the release says whose it is.
     """
 
     name: str
@@ -62,6 +63,7 @@ class Release:
     chart: Chart
     values: Mapping[str, Any]
     objects: tuple[Object, ...] = ()
+    platform: str = ""
 
 
 @dataclass(frozen=True)

@@ -373,7 +373,7 @@ class KubernetesTarget:
     def _releases(self) -> Any:
         if not any(unit.release for unit in self.bundle.units.values()):
             return None
-        from millpond.targets.kubernetes.charts import releases  # type: ignore[import-untyped]
+        from millpond.targets.kubernetes.charts import releases
 
         return releases(self.platform.cluster.context)
 

@@ -64,7 +64,7 @@ class Components:
         return [workload.job(name, workload.pods.job("provision", job, scope, labels), job.timeout)]
 
     def _chart(self, node: Node, waits_for: tuple[str, ...]) -> Unit:
-        from millpond.targets.kubernetes.charts import release  # type: ignore[import-untyped]
+        from millpond.targets.kubernetes.charts import release
 
         entry = self.catalogue.entry(node.component.name)
         found = release(node, entry, self.realiser)
