@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import ipaddress
 import os
@@ -89,7 +90,9 @@ def site(data: Path, port: int, environment: Mapping[str, str], *, access_log: b
         raise MillpondError(f"MILLPOND_GATEWAY_PUBLIC_PORT is {given!r}, which is no port", hint="443")
     outer = port if domain == "localhost" else 443 if https else 80
     data.mkdir(parents=True, exist_ok=True, mode=0o700)
-    data.chmod(0o700)
+    with contextlib.suppress(PermissionError):
+        # A pod's volume belongs to root and is the pod's own.
+        data.chmod(0o700)
     for kind in ("lds", "cds", "rds"):
         (data / "xds" / kind).mkdir(parents=True, exist_ok=True)
     sockets = _socket_folder(data)

@@ -196,9 +196,23 @@ class Pods:
             # The kubelet sends SIGTERM; this comes before it, and a second signal changes nothing.
             kill = f"kill -s {process.stop.signal.removeprefix('SIG')} 1"
             found["lifecycle"] = {"preStop": {"exec": {"command": ["sh", "-c", kill]}}}
-        return self._dressed(
-            found, self._resources(len(group), self.node.resources, name == next(iter(group)))
-        )
+        first = name == next(iter(group)) and (group[name].apart or not self._apart)
+        return self._dressed(found, self._resources(self._share(group), self.node.resources, gpu=first))
+
+    @property
+    def _apart(self) -> bool:
+        """Whether a process stands apart, so that the work is done there."""
+        return any(process.apart for process in self.processes().values())
+
+    def _share(self, group: Mapping[str, Process]) -> int:
+        """Into how many parts a group's containers divide what the component needs.
+
+        What stands apart does the work; what is left beside it, such as a scheduler, gets a quarter.
+        """
+        if any(process.apart for process in group.values()):
+            return 1
+        together = sum(not process.apart for process in self.service.processes.values())
+        return together * (4 if self._apart else 1)
 
     def _sidecar(self, name: str, group: Mapping[str, Process]) -> dict[str, Any]:
         """A process that others come after: an init container that stays, which is waited for."""
@@ -226,7 +240,11 @@ class Pods:
             "env": [*env, *extra],
             "volumeMounts": self._mounts(kept=volumes),
         }
-        return self._dressed(container, self._resources(1, self.node.resources, gpu=False))
+        found = self._resources(1, self.node.resources, gpu=False)
+        if not volumes:
+            # A job that asks the provider for something is short; it must find a place beside all others.
+            found["requests"] = dict(_SMALL)
+        return self._dressed(container, found)
 
     def _environment(
         self, own: Mapping[str, str], scope: Scope, variables: Variables, *, kept: bool = False
@@ -338,8 +356,11 @@ def _volume(name: str) -> str:
     return f"data-{names.dns(name)}"
 
 
+_SMALL = {"cpu": "10m", "memory": "32Mi"}
+
+
 def _small() -> dict[str, Any]:
-    return {"requests": {"cpu": "10m", "memory": "32Mi"}, "limits": {"cpu": "1", "memory": "64Mi"}}
+    return {"requests": dict(_SMALL), "limits": {"cpu": "1", "memory": "64Mi"}}
 
 
 def _cores(thousandths: int) -> str:
