@@ -150,6 +150,9 @@ def read_component(folder: Path, interfaces: Mapping[str, Interface]) -> Compone
         if not _is_template(at):
             continue
         grants = str(at[1]) if at[0] == "provides" else ""
+        if at[:2] == ("chart", "secrets") and len(component.provides) == 1:
+            # A chart's Secrets may be made for each asker of the one thing that it provides.
+            grants = next(iter(component.provides))
         argument = at[-2:-1] == ("command",) and isinstance(at[-1], int)
         values = at[0] == "chart" and at[1] != "secrets"
         reason = scope.check(text, component, interfaces, grants=grants, command=argument, chart=values)

@@ -1,0 +1,54 @@
+"""Each chart component renders a release: the same every time, and with nothing secret in it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from millpond.catalogue import Catalogue
+from millpond.model.component import Component
+from millpond.targets.kubernetes.bundle import MANAGED_BY, Bundle
+from millpond.targets.kubernetes.render import render
+
+from ..render.conftest import resolved
+
+CHARTS = [entry.component for entry in Catalogue() if entry.component.chart]
+
+
+def rendered(folder: Path, components: dict[str, object]) -> Bundle:
+    return render(*resolved(folder, {"name": "demo", "components": components}))
+
+
+@pytest.mark.parametrize("component", CHARTS, ids=lambda found: found.name)
+def test_each_renders_a_release(component: Component, tmp_path: Path) -> None:
+    bundle = rendered(tmp_path, {component.name: {"recipe": "chart"}})
+    release = bundle.units[component.name].release
+    assert release is not None
+    assert (release.name, release.platform) == (component.name, "demo")
+    text = json.dumps([release.values, release.objects], sort_keys=True)
+    assert "${" not in text.replace("${ENV:", "")
+    for obj in release.objects:
+        assert obj["metadata"]["labels"][MANAGED_BY] == "millpond"
+    again = rendered(tmp_path, {component.name: {"recipe": "chart"}}).units[component.name].release
+    assert again == release
+
+
+def test_an_option_alone_keeps_its_type_and_the_users_values_come_last(tmp_path: Path) -> None:
+    user = {"worker": {"resources": {"requests": {"memory": "1Gi"}}}}
+    release = rendered(tmp_path, {"trino": {"workers": 5, "values": user}}).units["trino"].release
+    assert release is not None
+    assert release.values["server"]["workers"] == 5
+    assert release.values["worker"] == {"jvm": {"maxHeapSize": "8G"}, **user["worker"]}
+
+
+def test_each_asker_gets_a_database_and_a_secret_of_its_own(tmp_path: Path) -> None:
+    bundle = rendered(tmp_path, {"cloudnativepg": {}, "mlflow": {}, "prefect": {}})
+    release = bundle.units["cloudnativepg"].release
+    assert release is not None
+    databases = [obj["spec"]["name"] for obj in release.objects if obj["kind"] == "Database"]
+    assert sorted(databases) == ["mlflow", "prefect"]
+    kept = {secret.name: set(secret.texts) for secret in bundle.secrets}
+    assert kept["cloudnativepg-role-mlflow"] == {"username", "password"}
+    assert kept["prefect-chart"] == {"connection-string", "auth-string"}
