@@ -39,7 +39,18 @@ class Source:
 
     def resolve(self, catalogue: Catalogue) -> Platform:
         """The platform; see `millpond.model.resolve.resolve` for what is raised."""
-        return resolve(self.flavour, catalogue, self.document)
+        return resolve(self._located(), catalogue, self.document)
+
+    def _located(self) -> Flavour:
+        """The flavour with the paths of its values files taken from its folder."""
+        found = {
+            name: selection.model_copy(update={"values": str(self.path.parent / selection.values)})
+            for name, selection in self.flavour.components.items()
+            if isinstance(selection.values, str)
+        }
+        if not found:
+            return self.flavour
+        return self.flavour.model_copy(update={"components": {**self.flavour.components, **found}})
 
 
 def find(start: Path) -> Path:

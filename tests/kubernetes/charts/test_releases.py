@@ -8,8 +8,10 @@ from pathlib import Path
 import pytest
 
 from millpond.catalogue import Catalogue
-from millpond.model.component import Component
-from millpond.targets.kubernetes.bundle import MANAGED_BY, Bundle
+from millpond.model.component import Chart, Component
+from millpond.model.errors import MillpondError
+from millpond.targets.kubernetes.bundle import MANAGED_BY, Bundle, Release
+from millpond.targets.kubernetes.charts import releases
 from millpond.targets.kubernetes.render import render
 
 from ..render.conftest import resolved
@@ -52,3 +54,28 @@ def test_each_asker_gets_a_database_and_a_secret_of_its_own(tmp_path: Path) -> N
     kept = {secret.name: set(secret.texts) for secret in bundle.secrets}
     assert kept["cloudnativepg-role-mlflow"] == {"username", "password"}
     assert kept["prefect-chart"] == {"connection-string", "auth-string"}
+
+
+def test_a_values_file_is_taken_from_the_flavours_folder(tmp_path: Path) -> None:
+    (tmp_path / "trino.yaml").write_text("server: {workers: 7}")
+    release = rendered(tmp_path, {"trino": {"values": "trino.yaml"}}).units["trino"].release
+    assert release is not None
+    assert release.values["server"]["workers"] == 7
+
+
+def test_a_values_file_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(MillpondError, match=r"gone\.yaml of trino cannot be read"):
+        rendered(tmp_path, {"trino": {"values": "gone.yaml"}})
+
+
+@pytest.mark.slow
+def test_helm_renders_a_chart_of_our_own(tmp_path: Path) -> None:
+    (tmp_path / "templates").mkdir()
+    (tmp_path / "Chart.yaml").write_text("{apiVersion: v2, name: tiny, version: 0.1.0}")
+    (tmp_path / "templates" / "words.yaml").write_text(
+        "{apiVersion: v1, kind: ConfigMap, metadata: {name: '{{ .Release.Name }}'},"
+        " data: {word: '{{ .Values.word }}'}}"
+    )
+    chart = Chart(repository=str(tmp_path), name="tiny", version="0.1.0")
+    found = releases().template(Release("try", "demo", chart, {"word": "hello"}))
+    assert [(obj["metadata"]["name"], obj["data"]["word"]) for obj in found] == [("try", "hello")]
