@@ -57,6 +57,7 @@ def main(argv: list[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m millpond.serving.router", description=__doc__)
+    parser.add_argument("--host", default=HOST, help="address to listen on")
     parser.add_argument("--port", type=int, required=True, help="port to listen on")
     parser.add_argument(
         "--data", type=Path, required=True, help="the controller's folder; graphs in DATA/router/graphs"
@@ -109,7 +110,7 @@ async def _serve(options: argparse.Namespace) -> None:
         )
         server = Server(
             application,
-            address=HOST,
+            address=options.host,
             port=options.port,
             interface=Interfaces.RSGI,
             http=HTTPModes.auto,

@@ -7,3 +7,8 @@ if [ ! -f "$DATA/cluster/PG_VERSION" ]; then
         --pwfile="$PASSWORD_FILE" --encoding=UTF8 --locale-provider=builtin --builtin-locale=C.UTF-8 --locale=C
     mv "$DATA/cluster.new" "$DATA/cluster"
 fi
+# A pod's server listens on the pod's own network, where others come from, with their passwords.
+hba="$DATA/cluster/pg_hba.conf"
+if [ "$BIND" != 127.0.0.1 ] && ! grep -q '0\.0\.0\.0/0' "$hba"; then
+    printf 'host all all 0.0.0.0/0 scram-sha-256\nhost all all ::/0 scram-sha-256\n' >>"$hba"
+fi
