@@ -341,8 +341,10 @@ class KubernetesTarget:
 
     def templates(self) -> Callable[[Release], Iterable[Object]] | None:
         """What turns charts into objects for `render`; None where the platform has none."""
-        found = self._releases()
-        return found.template if found is not None else None
+        if not any(unit.release for unit in self.bundle.units.values()):
+            return None
+        template: Callable[[Release], Iterable[Object]] = self._releases().template
+        return template
 
     # --- inside -------------------------------------------------------------------------------------------
 
@@ -371,8 +373,7 @@ class KubernetesTarget:
             )
 
     def _releases(self) -> Any:
-        if not any(unit.release for unit in self.bundle.units.values()):
-            return None
+        """Who installs charts; also asked where none is wished, as one may have left the flavour."""
         from millpond.targets.kubernetes.charts import releases
 
         return releases(self.platform.cluster.context)

@@ -26,8 +26,8 @@ from millpond.model.errors import MillpondError
 from millpond.targets.cache import default_root
 
 LOCK = Path(__file__).with_name("tools.lock")
-LEAST = {"helm": (3, 8), "kubectl": (1, 27)}
-"""Helm 3.8 was the first with OCI repositories; kubectl 1.27 knows server-side apply as it is today."""
+LEAST = {"helm": (3, 13), "kubectl": (1, 27)}
+"""Helm 3.13 was the first with labels on its records; kubectl 1.27 knows server-side apply as it is today."""
 
 _VERSION = re.compile(r"v(\d+)\.(\d+)\.\d+")
 _LAYER = "package/lib/layer.zip"
@@ -38,7 +38,7 @@ class ToolError(MillpondError):
 
 
 def helm(tell: Callable[[str], None] | None = None) -> Path:
-    """Helm 3.8 or newer.
+    """Helm 3.13 or newer.
 
     Args:
         tell: is told what is downloaded, and that it is done; stderr when left out.
