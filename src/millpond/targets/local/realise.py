@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
-from pathlib import Path
 from typing import assert_never
 
 from millpond.model.component import Secret as Rule
@@ -12,6 +10,7 @@ from millpond.model.errors import MillpondError
 from millpond.model.platform import Platform
 from millpond.model.scope import Scope
 from millpond.model.value import Atom, Elsewhere, Endpoint, Fact, Filtered, Listen, Place, Secret, Value
+from millpond.targets.elsewhere import elsewhere
 from millpond.targets.local.installs import Install
 from millpond.targets.local.quarters import Quarters
 from millpond.targets.local.secrets import Secrets
@@ -129,26 +128,3 @@ class Realiser:
         if secret.grant is None:
             return component.service.secrets[secret.name]
         return next(p.grants[secret.name] for p in component.provides.values() if secret.name in p.grants)
-
-
-def elsewhere(atom: Elsewhere) -> str:
-    """A value that the user keeps in an environment variable or a file.
-
-    Raises:
-        MillpondError: it is not there.
-    """
-    if atom.env is not None:
-        found = os.environ.get(atom.env)
-        if found is None:
-            raise MillpondError(
-                f"the flavour takes a value from the environment variable {atom.env}, which is not set",
-                hint=f"set it: export {atom.env}=…",
-            )
-        return found
-    path = Path(atom.file or "").expanduser()
-    try:
-        return path.read_text().strip()
-    except OSError as error:
-        raise MillpondError(
-            f"the flavour takes a value from the file {path}, which cannot be read: {error.strerror}"
-        ) from None

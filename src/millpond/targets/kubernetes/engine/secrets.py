@@ -7,15 +7,14 @@ of several parts are put together from those. What the user keeps in a variable 
 from __future__ import annotations
 
 import base64
-import os
 import secrets
 import string
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 from millpond.model.errors import MillpondError
 from millpond.model.value import Atom, Elsewhere, Secret, Value
+from millpond.targets.elsewhere import MissingValueError, elsewhere
 from millpond.targets.kubernetes.api import ApiError, Cluster
 from millpond.targets.kubernetes.bundle import Bundle, Object, SecretObject
 from millpond.targets.kubernetes.engine.ownership import labels, ours
@@ -194,33 +193,6 @@ class Secrets:
     def _require_ours(self, secret: Object) -> None:
         if not ours(secret, self._bundle.platform):
             raise foreign(f"Secret {secret['metadata']['name']}", self._bundle.platform)
-
-
-class MissingValueError(MillpondError):
-    """A value that the user keeps elsewhere is not there."""
-
-
-def elsewhere(atom: Elsewhere) -> str:
-    """A value that the user keeps in an environment variable or a file.
-
-    Raises:
-        MissingValueError: it is not there.
-    """
-    if atom.env is not None:
-        if atom.env not in os.environ:
-            raise MissingValueError(
-                f"the flavour takes a value from the environment variable {atom.env}, which is not set",
-                hint=f"set it: export {atom.env}=…",
-            )
-        return os.environ[atom.env]
-    path = Path(atom.file or "").expanduser()
-    try:
-        return path.read_text().strip()
-    except OSError as error:
-        raise MissingValueError(
-            f"the flavour takes a value from the file {path}, which cannot be read: {error.strerror}",
-            hint="check the path",
-        ) from None
 
 
 def foreign(obj: str, platform: str) -> MillpondError:

@@ -7,11 +7,9 @@ https://kubernetes.io/docs/tasks/inject-data-application/define-interdependent-e
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import assert_never
 
 from millpond.catalogue import Catalogue
@@ -30,6 +28,7 @@ from millpond.model.value import (
     Secret,
     Value,
 )
+from millpond.targets.elsewhere import elsewhere
 from millpond.targets.kubernetes.render import names
 
 ANY = "0.0.0.0"
@@ -293,25 +292,3 @@ def escape(text: str) -> str:
     'cost $$(x) $$$ $y'
     """
     return re.sub(r"\$(?=[$(])", "$$", text)
-
-
-def elsewhere(atom: Elsewhere) -> str:
-    """A value that is no secret, which the user keeps in an environment variable or a file.
-
-    Raises:
-        MillpondError: it is not there.
-    """
-    if atom.env is not None:
-        if atom.env not in os.environ:
-            raise MillpondError(
-                f"the flavour takes a value from the environment variable {atom.env}, which is not set",
-                hint=f"set it: export {atom.env}=…",
-            )
-        return os.environ[atom.env]
-    path = Path(atom.file or "").expanduser()
-    try:
-        return path.read_text().strip()
-    except OSError as error:
-        raise MillpondError(
-            f"the flavour takes a value from the file {path}, which cannot be read: {error.strerror}"
-        ) from None
