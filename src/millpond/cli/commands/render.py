@@ -48,7 +48,7 @@ def command(session: Session, output: Path | None, kserve: bool, stdout: bool) -
                 out(f"---\n# {name}\n{text}".rstrip())
         return
     assert output is not None
-    paths = tree.write(bundle, output, charts, deployments)
+    paths = tree.write(bundle, session.folder / output, charts, deployments)
     if session.json:
         external = secretjob.external(bundle)
         out(json.dumps({"files": [str(path) for path in paths], "secrets": external}))
