@@ -10,8 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import click
-
+from millpond.cli.asking import agreed
 from millpond.cli.session import Session
 from millpond.cli.style import COLOURS, columns, faint, hint, note, out, paint, warn
 from millpond.model.errors import MillpondError, UsageError
@@ -283,19 +282,13 @@ def _warn_of_size(wishes: Wishes, chosen: Provider) -> None:
 
 
 def _sure(what: str, found: Found) -> bool:
-    """Ask, on standard error.
-
-    Raises:
-        UsageError: nobody is there to answer.
-    """
-    if not sys.stdin.isatty():
-        raise UsageError(
-            f"cluster {what} asks first, and nobody is there to answer",
-            hint=f"`millpond cluster {what} --yes` does not ask",
-        )
+    """Ask; see `agreed`."""
     gone = " with everything in it" if what == "delete" else ""
-    question = f"{what.capitalize()} the cluster {found.name} of {found.provider}{gone}?"
-    return click.confirm(question, err=True)
+    return agreed(
+        f"{what.capitalize()} the cluster {found.name} of {found.provider}{gone}?",
+        unheard=f"cluster {what} asks first, and nobody is there to answer",
+        hint=f"`millpond cluster {what} --yes` does not ask",
+    )
 
 
 def _show(session: Session, steps: Sequence[Step], chosen: Provider, context: str) -> None:

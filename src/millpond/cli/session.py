@@ -211,12 +211,14 @@ def _set(name: str) -> Callable[[click.Context, click.Parameter, Any], Any]:
     return callback
 
 
+def _noted(*names: str, into: str, **settings: Any) -> Callable[[Function], Function]:
+    """An option that the session keeps, in the attribute `into`."""
+    return click.option(*names, expose_value=False, is_eager=True, callback=_set(into), **settings)
+
+
 def json_option(function: Function) -> Function:
     """``--json``, for scripts."""
-    option = click.option(
-        "--json", is_flag=True, expose_value=False, is_eager=True, callback=_set("json"), help="Print JSON"
-    )
-    return option(function)
+    return _noted("--json", into="json", is_flag=True, help="Print JSON")(function)
 
 
 def file_option(function: Function) -> Function:
@@ -226,33 +228,18 @@ def file_option(function: Function) -> Function:
 
 def target_options(function: Function) -> Function:
     """``--target``, ``--context`` and ``--namespace``: where the platform runs."""
-    chosen = [
-        click.option(
+    for option in (
+        _noted("--namespace", into="namespace", metavar="NAMESPACE", help="The namespace on the cluster"),
+        _noted(
+            "--context", into="context", metavar="CONTEXT", help="The kubeconfig's context, for a cluster"
+        ),
+        _noted(
             "--target",
+            into="kind",
             type=click.Choice(["local", "kubernetes"]),
-            expose_value=False,
-            is_eager=True,
-            callback=_set("kind"),
             help="Where it runs, in place of what the flavour says or the last `up` here chose",
         ),
-        click.option(
-            "--context",
-            metavar="CONTEXT",
-            expose_value=False,
-            is_eager=True,
-            callback=_set("context"),
-            help="The kubeconfig's context, for a cluster",
-        ),
-        click.option(
-            "--namespace",
-            metavar="NAMESPACE",
-            expose_value=False,
-            is_eager=True,
-            callback=_set("namespace"),
-            help="The namespace on the cluster",
-        ),
-    ]
-    for option in reversed(chosen):
+    ):
         function = option(function)
     return function
 
@@ -263,12 +250,10 @@ def long_file_option(function: Function) -> Function:
 
 
 def _file_option(*names: str) -> Callable[[Function], Function]:
-    return click.option(
+    return _noted(
         *names,
         "flavour_file",
+        into="file",
         metavar="FLAVOUR",
-        expose_value=False,
-        is_eager=True,
-        callback=_set("file"),
         help="The flavour file, where it is not millpond.yaml of this folder or one above",
     )

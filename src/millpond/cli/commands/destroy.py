@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import sys
 from typing import TYPE_CHECKING
 
 import click
 
+from millpond.cli.asking import agreed
 from millpond.cli.busy import busy
 from millpond.cli.session import Session, file_option, pass_session, target_options
 from millpond.cli.stopping import still_running
@@ -66,16 +66,11 @@ def _agreed(yes: bool) -> bool:
     Raises:
         UsageError: nobody is there to answer.
     """
-    from millpond.model.errors import UsageError
-
-    if yes:
-        return True
-    if not sys.stdin.isatty():
-        raise UsageError(
-            "destroy asks before it deletes, and nobody is there to answer",
-            hint="`millpond destroy --yes` does not ask",
-        )
-    if click.confirm("Delete it?", err=True):
+    if yes or agreed(
+        "Delete it?",
+        unheard="destroy asks before it deletes, and nobody is there to answer",
+        hint="`millpond destroy --yes` does not ask",
+    ):
         return True
     note("nothing was deleted")
     return False

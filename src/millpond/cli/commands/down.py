@@ -29,7 +29,7 @@ def command(session: Session) -> None:
     if session.on_cluster():
         _take_down(session)
         return
-    # The flavour file is not read: a mistake in it must not keep the platform from being stopped.
+    # A mistake in the flavour file must not keep the platform from being stopped.
     stop(session.workspace())
 
 

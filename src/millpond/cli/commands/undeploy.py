@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from typing import Any
 
 import click
 
 from millpond.cli import completion
+from millpond.cli.asking import agreed
 from millpond.cli.busy import busy
 from millpond.cli.session import Session, file_option, pass_session
 from millpond.cli.style import note, plural, warn
@@ -24,7 +24,6 @@ def command(session: Session, names: tuple[str, ...], yes: bool) -> None:
     The models stay in the registry, the logged predictions in the lake, and deployments/NAME.yaml stays.
     """
     from millpond.cli.serving import Serving
-    from millpond.model.errors import UsageError
 
     serving = Serving(session)
     every = [serving.find(name) for name in dict.fromkeys(names)]
@@ -34,12 +33,11 @@ def command(session: Session, names: tuple[str, ...], yes: bool) -> None:
             warn(f"the graph {graph['metadata']['name']} calls {', '.join(called)}")
     if not yes:
         said = ", ".join(found["metadata"]["name"] for found in every)
-        if not sys.stdin.isatty():
-            raise UsageError(
-                "undeploy asks before it stops what serves, and nobody is there to answer",
-                hint=f"`millpond undeploy {' '.join(names)} --yes` does not ask",
-            )
-        if not click.confirm(f"Stop {plural(len(every), 'deployment')}, {said}?", err=True):
+        if not agreed(
+            f"Stop {plural(len(every), 'deployment')}, {said}?",
+            unheard="undeploy asks before it stops what serves, and nobody is there to answer",
+            hint=f"`millpond undeploy {' '.join(names)} --yes` does not ask",
+        ):
             note("nothing was stopped")
             return
     for found in every:
