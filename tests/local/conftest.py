@@ -25,13 +25,13 @@ from millpond.flavours.loader import read
 from millpond.model.errors import MillpondError
 from millpond.model.events import ComponentEvent, Phase
 from millpond.model.plan import Plan
-from millpond.targets.local.ports import is_free
 from millpond.targets.local.supervisor import processes
 from millpond.targets.local.supervisor.blocking import BlockingSupervisor
 from millpond.targets.local.supervisor.protocol import NotRunningError, socket_path
 from millpond.targets.local.supervisor.spec import ServiceStatus
 from millpond.targets.local.target import LocalTarget
 from millpond.targets.local.workspace import Workspace
+from millpond.targets.ports import is_free
 
 CATALOGUE = Path(__file__).parent / "catalogue"
 

@@ -206,8 +206,8 @@ def _running(session: Session) -> list[str]:
 
 
 def _ports(session: Session) -> Check:
-    from millpond.targets.local.ports import is_free
     from millpond.targets.local.state import State
+    from millpond.targets.ports import is_free
 
     platform = _platform(session)
     if platform is None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
@@ -61,6 +61,22 @@ class Plan:
     def act(self, component: str) -> Act | None:
         """What would be done to one component."""
         return next((change.act for change in self.changes if change.component == component), None)
+
+    def limited(self, names: Iterable[str], waits_for: Callable[[str], Iterable[str]]) -> Plan:
+        """The plan of these components and of what they wait for.
+
+        Args:
+            names: the components.
+            waits_for: tells what must be ready before a component.
+        """
+        wanted = set(names)
+        queue = list(wanted)
+        while queue:
+            more = set(waits_for(queue.pop())) - wanted
+            wanted |= more
+            queue += more
+        changes = tuple(change for change in self.changes if change.component in wanted)
+        return Plan(self.platform, changes, self.notes)
 
     def as_dict(self) -> dict[str, Any]:
         """The plan as ``--json`` prints it."""

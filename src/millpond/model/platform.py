@@ -8,7 +8,7 @@ from graphlib import TopologicalSorter
 from typing import Any
 
 from millpond.model.cluster import Cluster, Policies
-from millpond.model.component import Component, Resources
+from millpond.model.component import Chart, Component, Resources
 from millpond.model.flavour import FromElsewhere
 from millpond.model.interface import Interface
 
@@ -63,6 +63,11 @@ class Node:
         return self.wanted or self.component.service.resources
 
     @property
+    def chart(self) -> Chart | None:
+        """The chart that realises it; None when its recipe is another one."""
+        return self.component.chart if self.recipe == "chart" else None
+
+    @property
     def waits_for(self) -> tuple[str, ...]:
         """The nodes that must be ready before this one starts, sorted."""
         return tuple(sorted({b.provider for b in self.bindings.values() if b.wait and b.provider}))
@@ -104,6 +109,12 @@ class Platform:
             for provision, provided in node.component.provides.items()
             if provided.interface == interface
         ]
+
+    @property
+    def gateway(self) -> str | None:
+        """The node that is the platform's entrance, if it has one."""
+        found = self.providers("gateway")
+        return found[0][0] if found else None
 
     def askers(self, provider: str) -> list[tuple[str, Binding]]:
         """Every binding that a node serves, with who asks; the user comes last."""

@@ -31,6 +31,8 @@ def flavour_schema(components: Iterable[Component], interfaces: Mapping[str, Int
     known = sorted(components, key=lambda component: component.name)
     names = [name for component in known for name in (component.name, *component.aliases)]
     fields = Flavour.model_json_schema()["properties"]
+    cluster = Cluster.model_json_schema(ref_template="#/$defs/{model}")
+    parts = cluster.pop("$defs")
     return {
         "$schema": DIALECT,
         "title": "Millpond flavour",
@@ -49,7 +51,7 @@ def flavour_schema(components: Iterable[Component], interfaces: Mapping[str, Int
                 "description": "What the platform is made of",
                 "oneOf": [_mapping(known, names), {"type": "array", "items": {"enum": names}}],
             },
-            "kubernetes": {**Cluster.model_json_schema(ref_template="#/$defs/{model}"), "$defs": {}},
+            "kubernetes": cluster,
             "policies": Policies.model_json_schema(),
             "external": {
                 "type": "object",
@@ -60,7 +62,7 @@ def flavour_schema(components: Iterable[Component], interfaces: Mapping[str, Int
         },
         "$defs": {
             "elsewhere": _elsewhere(),
-            **Cluster.model_json_schema(ref_template="#/$defs/{model}")["$defs"],
+            **parts,
         },
     }
 

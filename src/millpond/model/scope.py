@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 
 from millpond.model import expression
 from millpond.model.component import Component
+from millpond.model.component import Secret as Rule
 from millpond.model.errors import did_you_mean
 from millpond.model.expression import ExpressionError
 from millpond.model.flavour import FromElsewhere
@@ -114,6 +116,27 @@ def _external(platform: Platform, asker: str, binding: Binding, interface: Inter
     if name in interface.request and name in binding.request:
         return request(platform, asker, binding, name)
     return _default(interface, name, lambda other: _external(platform, asker, binding, interface, other))
+
+
+def user_values(platform: Platform) -> list[tuple[str, Value]]:
+    """What user code finds in its environment: variables with their values, of every interface there is."""
+    return [
+        (name, link(expression.parse(template), partial(_told, platform, binding)))
+        for binding in platform.user.values()
+        for name, template in platform.interfaces[binding.interface].env.items()
+    ]
+
+
+def _told(platform: Platform, binding: Binding, path: tuple[str, ...]) -> Value:
+    return bound(platform, USER, binding, path[0])
+
+
+def secret_rule(platform: Platform, secret: Secret) -> Rule:
+    """How a secret of the platform, or one that is made for an asker, is made."""
+    component = platform.nodes[secret.node].component
+    if secret.grant is None:
+        return component.service.secrets[secret.name]
+    return next(p.grants[secret.name] for p in component.provides.values() if secret.name in p.grants)
 
 
 def _default(interface: Interface, name: str, other: Callable[[str], Value]) -> Value:

@@ -31,6 +31,16 @@ class Endpoint:
     port: str
     part: str
 
+    def text(self, host: str, port: int, scheme: str = "http") -> str:
+        """The part, where the node answers at this host and port."""
+        parts = {
+            "url": f"{scheme}://{host}:{port}",
+            "host": host,
+            "port": str(port),
+            "address": f"{host}:{port}",
+        }
+        return parts[self.part]
+
 
 @dataclass(frozen=True)
 class Listen:

@@ -12,7 +12,6 @@ from millpond.model.errors import MillpondError
 from millpond.model.platform import Node, Platform
 from millpond.targets.kubernetes.images.names import image
 from millpond.targets.kubernetes.render import names, realiser
-from millpond.targets.kubernetes.render.edges import gateway
 from millpond.targets.kubernetes.render.realise import Realiser, Variables
 
 INTERFACE = "inference"
@@ -84,7 +83,7 @@ class Context:
         own = tuple(variables.env())
         entry = catalogue.entry(node.component.name)
         cuda = node.resources.gpu > 0
-        door = gateway(platform)
+        door = platform.gateway
         return cls(
             platform=platform.name,
             namespace=names.namespace(platform),

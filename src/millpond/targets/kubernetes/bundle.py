@@ -106,3 +106,12 @@ class Bundle:
         """Every object, in the order of the units."""
         for unit in self.units.values():
             yield from unit
+
+    @property
+    def first_pod(self) -> Object | None:
+        """The pod of the first workload that stays; others may borrow its image, ours have a Python."""
+        for found in self:
+            spec: Object | None = found.get("spec", {}).get("template", {}).get("spec")
+            if spec and found["kind"] != "Job":
+                return spec
+        return None

@@ -17,45 +17,43 @@ def pod(bundle: Bundle, name: str) -> Object:
     Raises:
         MillpondError: the platform has no image of its own.
     """
-    for found in bundle:
-        spec = found.get("spec", {}).get("template", {}).get("spec")
-        if not spec or found["kind"] == "Job":
-            continue
-        container = spec["containers"][0]
-        labels = {
-            names.NAME: "debug",
-            PART_OF: bundle.platform,
-            MANAGED_BY: MANAGER,
-            COMPONENT: "debug",
-        }
-        return {
-            "apiVersion": "v1",
-            "kind": "Pod",
-            "metadata": {"name": name, "namespace": bundle.namespace, "labels": labels},
-            "spec": {
-                "restartPolicy": "Never",
-                "activeDeadlineSeconds": _SECONDS,
-                "automountServiceAccountToken": False,
-                "enableServiceLinks": False,
-                "securityContext": pod_security(),
-                **({"imagePullSecrets": spec["imagePullSecrets"]} if "imagePullSecrets" in spec else {}),
-                "containers": [
-                    {
-                        "name": "debug",
-                        "image": container["image"],
-                        "imagePullPolicy": container["imagePullPolicy"],
-                        "command": ["sleep", str(_SECONDS)],
-                        "workingDir": "/tmp",
-                        "env": [{"name": "HOME", "value": "/tmp"}],
-                        "volumeMounts": [{"name": "tmp", "mountPath": "/tmp"}],
-                        "resources": {
-                            "requests": {"cpu": "10m", "memory": "32Mi"},
-                            "limits": {"cpu": "1", "memory": "512Mi"},
-                        },
-                        "securityContext": container_security(),
-                    }
-                ],
-                "volumes": [{"name": "tmp", "emptyDir": {}}],
-            },
-        }
-    raise MillpondError("the platform has no image of its own to debug with")
+    spec = bundle.first_pod
+    if spec is None:
+        raise MillpondError("the platform has no image of its own to debug with")
+    container = spec["containers"][0]
+    labels = {
+        names.NAME: "debug",
+        PART_OF: bundle.platform,
+        MANAGED_BY: MANAGER,
+        COMPONENT: "debug",
+    }
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": name, "namespace": bundle.namespace, "labels": labels},
+        "spec": {
+            "restartPolicy": "Never",
+            "activeDeadlineSeconds": _SECONDS,
+            "automountServiceAccountToken": False,
+            "enableServiceLinks": False,
+            "securityContext": pod_security(),
+            **({"imagePullSecrets": spec["imagePullSecrets"]} if "imagePullSecrets" in spec else {}),
+            "containers": [
+                {
+                    "name": "debug",
+                    "image": container["image"],
+                    "imagePullPolicy": container["imagePullPolicy"],
+                    "command": ["sleep", str(_SECONDS)],
+                    "workingDir": "/tmp",
+                    "env": [{"name": "HOME", "value": "/tmp"}],
+                    "volumeMounts": [{"name": "tmp", "mountPath": "/tmp"}],
+                    "resources": {
+                        "requests": {"cpu": "10m", "memory": "32Mi"},
+                        "limits": {"cpu": "1", "memory": "512Mi"},
+                    },
+                    "securityContext": container_security(),
+                }
+            ],
+            "volumes": [{"name": "tmp", "emptyDir": {}}],
+        },
+    }

@@ -24,7 +24,6 @@ from millpond.model.errors import MillpondError
 
 _PATIENCE = 20.0
 _PAUSE = 0.5
-_HIGHEST = 32767
 
 
 @dataclass(frozen=True)
@@ -132,34 +131,10 @@ class Forwarding:
             self._stopped.wait(_PAUSE)
 
 
-def choose(wanted: int, taken: set[int]) -> int:
-    """The first free port of this machine from a wanted one on; it is then taken.
-
-    Raises:
-        MillpondError: none is free.
-    """
-    candidates: list[int] = [*range(max(wanted, 1024), _HIGHEST), *range(10000, max(wanted, 10000))]
-    for port in candidates:
-        if port not in taken and not _answers(port) and _free(port):
-            taken.add(port)
-            return port
-    raise MillpondError("no port below 32768 is free", hint="stop something that listens")
-
-
 def _answers(port: int) -> bool:
     with socket.socket() as probe:
         probe.settimeout(1)
         return bool(probe.connect_ex(("127.0.0.1", port)) == 0)
-
-
-def _free(port: int) -> bool:
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("127.0.0.1", port))
-        except OSError:
-            return False
-    return True
 
 
 class Background:

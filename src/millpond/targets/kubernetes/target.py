@@ -6,7 +6,6 @@ import asyncio
 import base64
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -16,11 +15,11 @@ from millpond.model.errors import MillpondError
 from millpond.model.plan import Plan
 from millpond.model.platform import Platform
 from millpond.targets.kubernetes.bundle import PLATFORM, Bundle, Object, Release
-from millpond.targets.kubernetes.forwarding import Background, Forward, choose
+from millpond.targets.kubernetes.forwarding import Background, Forward
 from millpond.targets.kubernetes.render import names, realiser, render, routes
-from millpond.targets.kubernetes.render.edges import gateway
-from millpond.targets.kubernetes.render.realise import Reference
+from millpond.targets.kubernetes.render.realise import Realiser, Reference
 from millpond.targets.kubernetes.userside import UserSide, wanted
+from millpond.targets.ports import allocate
 from millpond.targets.target import ComponentStatus, Listener, reasons, require, without_credentials
 
 if TYPE_CHECKING:
@@ -29,19 +28,6 @@ if TYPE_CHECKING:
 
 Answer = TypeVar("Answer")
 _FORWARDS = "forwards.json"
-
-
-@dataclass(frozen=True)
-class RunningPod:
-    """A pod, as the commands show processes."""
-
-    name: str
-    state: str
-    data: Mapping[str, Any]
-
-    def to_json(self) -> dict[str, Any]:
-        """As ``--json`` prints it."""
-        return dict(self.data)
 
 
 class KubernetesTarget:
@@ -63,6 +49,10 @@ class KubernetesTarget:
     def bundle(self) -> Bundle:
         """What the platform comes down to on the cluster."""
         return render(self.platform, self.catalogue)
+
+    @cached_property
+    def _realiser(self) -> Realiser:
+        return realiser(self.platform, self.catalogue)
 
     @property
     def namespace(self) -> str:
@@ -154,22 +144,15 @@ class KubernetesTarget:
                     self.url(name) if node else None,
                     self._endpoints(name) if node else {},
                     each.message,
-                    tuple(RunningPod(pod.name, pod.state, asdict(pod)) for pod in each.pods),
+                    each.pods,
                 )
             )
         order = {name: index for index, name in enumerate(self.platform.order)}
         return sorted(statuses, key=lambda status: order.get(status.name, len(order)))
 
     def _endpoints(self, name: str) -> dict[str, str]:
-        node = self.platform.nodes[name]
-        found = realiser(self.platform, self.catalogue)
-        ports = node.component.service.ports
-        if node.recipe == "chart" and node.component.chart:
-            return {
-                port: f"{found.host(name, port)}:{found.port(name, port)}"
-                for port in node.component.chart.endpoints
-            }
-        return {port: f"{found.host(name, port)}:{found.port(name, port)}" for port in ports}
+        where = self._realiser
+        return {port: f"{where.host(name, port)}:{where.port(name, port)}" for port in self._ports(name)}
 
     def url(self, name: str) -> str | None:
         """What a browser opens for a component: by its route, else by a port that is forwarded now."""
@@ -178,7 +161,7 @@ class KubernetesTarget:
         opened = self.platform.nodes[name].component.service.open
         if found or opened is None:
             return found
-        entrance = gateway(self.platform)
+        entrance = self.platform.gateway
         for forward in self.background.running():
             if forward.node == entrance and forward.port != "api":
                 host = "localhost" if name == entrance else f"{names.dns(name)}.localhost"
@@ -283,12 +266,14 @@ class KubernetesTarget:
         Args:
             chosen: their names; none means all that user code and a browser need.
         """
-        where = realiser(self.platform, self.catalogue)
+        where = self._realiser
         pairs = wanted(self.platform)
         chosen = list(chosen)
         if chosen:
             for name in chosen:
                 require(self.platform, name)
+                if not self._ports(name):
+                    raise MillpondError(f"{name} has no ports")
             pairs = [(name, port) for name in chosen for port in self._ports(name)]
         taken: set[int] = set()
         found = []
@@ -296,16 +281,14 @@ class KubernetesTarget:
             service, _, rest = where.host(name, port).partition(".")
             namespace = rest.removesuffix(".svc")
             number = where.port(name, port)
-            found.append(Forward(name, port, service, namespace, number, choose(number, taken)))
+            local = allocate(number, taken)
+            taken.add(local)
+            found.append(Forward(name, port, service, namespace, number, local))
         return found
 
     def _ports(self, name: str) -> list[str]:
         node = self.platform.nodes[name]
-        chart = node.component.chart
-        ports = list(chart.endpoints if node.recipe == "chart" and chart else node.component.service.ports)
-        if not ports:
-            raise MillpondError(f"{name} has no ports")
-        return ports
+        return list(node.chart.endpoints if node.chart else node.component.service.ports)
 
     def kubectl(self) -> list[str]:
         """The program kubectl with what makes it speak to the platform's cluster."""
@@ -402,7 +385,7 @@ class KubernetesTarget:
         Raises:
             MillpondError: there are none, so that the platform was never up.
         """
-        wanted = {secret.name for secret in self.bundle.secrets}
+        made = {secret.name for secret in self.bundle.secrets}
         found: dict[Reference, str] = {}
         async with self._cluster() as cluster:
             labels = {"app.kubernetes.io/part-of": self.platform.name}
@@ -410,7 +393,7 @@ class KubernetesTarget:
                 name = secret["metadata"]["name"]
                 for key, text in (secret.get("data") or {}).items():
                     found[Reference(name, key)] = base64.b64decode(text).decode()
-        if wanted and not any(reference.secret in wanted for reference in found):
+        if made and not any(reference.secret in made for reference in found):
             raise MillpondError(
                 f"this platform has never been up in the namespace {self.namespace}",
                 hint="millpond up brings it up",

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from millpond.catalogue import Catalogue
 from millpond.model.errors import MillpondError
 from millpond.model.platform import Platform
+from millpond.model.scope import user_values
 from millpond.model.value import Endpoint, Part
-from millpond.targets.kubernetes.render import user_values
 from millpond.targets.kubernetes.render.realise import Realiser, Reference, Variables
 
 LOOPBACK = "127.0.0.1"
@@ -53,18 +53,12 @@ class UserSide(Realiser):
         number = self._forwarded.get((atom.node, atom.port))
         if number is None:
             return super()._endpoint(atom)
-        parts = {
-            "url": f"http://{LOOPBACK}:{number}",
-            "host": LOOPBACK,
-            "port": str(number),
-            "address": f"{LOOPBACK}:{number}",
-        }
-        return parts[atom.part]
+        return atom.text(LOOPBACK, number)
 
     def environment(self) -> dict[str, str]:
         """What user code finds in its environment: every interface of the platform, secrets included."""
         found: dict[str, str] = {}
-        for name, value in user_values(self.platform).items():
+        for name, value in user_values(self.platform):
             text = self.text(value)
             if text:
                 found[name] = text
@@ -74,7 +68,7 @@ class UserSide(Realiser):
 def wanted(platform: Platform) -> list[tuple[str, str]]:
     """The ports that user code and browsers need: (node, port), sorted."""
     found = set()
-    for value in user_values(platform).values():
+    for _, value in user_values(platform):
         found |= {(atom.node, atom.port) for atom in value.atoms() if isinstance(atom, Endpoint)}
     for name, node in platform.nodes.items():
         opened = node.component.service.open

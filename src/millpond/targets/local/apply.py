@@ -122,7 +122,7 @@ class Applier:
             await self._start(blueprint)
         if pending:
             await self._provision(blueprint, pending)
-        if name == routes.gateway(self.house.platform):
+        if name == self.house.platform.gateway:
             await self._put_routes(name)
         self._tell(name, Phase.READY, seconds=time.monotonic() - self._begun[name])
 

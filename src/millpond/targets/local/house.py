@@ -9,17 +9,14 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from millpond.catalogue import Catalogue
-from millpond.model import expression
 from millpond.model.errors import MillpondError
 from millpond.model.plan import Act, Change, Facts, Plan, compare
-from millpond.model.platform import USER, Binding, Platform
-from millpond.model.scope import bound
-from millpond.model.value import Value, link
+from millpond.model.platform import Binding, Platform
+from millpond.model.scope import user_values
 from millpond.targets.local import routes
 from millpond.targets.local.blueprint import Blueprint
 from millpond.targets.local.installs import Install, default_root
 from millpond.targets.local.installs.overlay import package_hash
-from millpond.targets.local.ports import allocate
 from millpond.targets.local.quarters import Quarters, user_for
 from millpond.targets.local.realise import Realiser
 from millpond.targets.local.secrets import Secrets
@@ -28,6 +25,7 @@ from millpond.targets.local.supervisor.blocking import BlockingSupervisor
 from millpond.targets.local.supervisor.protocol import NotRunningError
 from millpond.targets.local.supervisor.spec import ServiceStatus
 from millpond.targets.local.workspace import Workspace
+from millpond.targets.ports import allocate
 
 
 @dataclass
@@ -150,7 +148,7 @@ class House:
 
     def routes_due(self, name: str) -> str | None:
         """The digest of the platform's routes, when the node is the gateway and was not told these yet."""
-        if name != routes.gateway(self.platform):
+        if name != self.platform.gateway:
             return None
         digest = self.secrets.fingerprint(json.dumps(routes.routes(self.platform, self.realiser)))
         return digest if self.state.nodes[name].routes != digest else None
@@ -158,12 +156,10 @@ class House:
     def environment(self) -> dict[str, str]:
         """What user code finds in its environment: every interface of the platform, secrets included."""
         found: dict[str, str] = {}
-        for binding in self.platform.user.values():
-            for name, template in self.platform.interfaces[binding.interface].env.items():
-                value = _interface_value(self.platform, binding, template)
-                text = self.realiser.text(value)
-                if text:
-                    found[name] = text
+        for name, value in user_values(self.platform):
+            text = self.realiser.text(value)
+            if text:
+                found[name] = text
         found["MILLPOND_PROJECT"] = str(self.workspace.project)
         if "MLFLOW_TRACKING_URI" in found:
             found["MLFLOW_DISABLE_TELEMETRY"] = "true"
@@ -171,7 +167,3 @@ class House:
 
         # A user behind a proxy reaches this machine's own services past it.
         return {**found, **around_proxy(os.environ)}
-
-
-def _interface_value(platform: Platform, binding: Binding, template: str) -> Value:
-    return link(expression.parse(template), lambda path: bound(platform, USER, binding, path[0]))

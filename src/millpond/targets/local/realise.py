@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import assert_never
 
-from millpond.model.component import Secret as Rule
 from millpond.model.errors import MillpondError
 from millpond.model.platform import Platform
-from millpond.model.scope import Scope
+from millpond.model.scope import Scope, secret_rule
 from millpond.model.value import Atom, Elsewhere, Endpoint, Fact, Filtered, Listen, Place, Secret, Value
 from millpond.targets.elsewhere import elsewhere
 from millpond.targets.local.installs import Install
@@ -64,9 +63,9 @@ class Realiser:
         """
         match atom:
             case Secret():
-                return self.secrets.get(atom, self._rule(atom))
+                return self.secrets.get(atom, secret_rule(self.platform, atom))
             case Endpoint():
-                return self._endpoint(atom)
+                return atom.text(LOOPBACK, self._port(atom.node, atom.port))
             case Listen():
                 return LOOPBACK if atom.port is None else str(self._port(atom.node, atom.port))
             case Place():
@@ -91,16 +90,6 @@ class Realiser:
         }
         return facts[name]
 
-    def _endpoint(self, atom: Endpoint) -> str:
-        port = self._port(atom.node, atom.port)
-        parts = {
-            "url": f"http://{LOOPBACK}:{port}",
-            "host": LOOPBACK,
-            "port": str(port),
-            "address": f"{LOOPBACK}:{port}",
-        }
-        return parts[atom.part]
-
     def _port(self, node: str, port: str) -> int:
         return self.state.nodes[node].ports[port]
 
@@ -122,9 +111,3 @@ class Realiser:
         if path is None:
             raise MillpondError(f"{atom.node}: its install has no part {atom.name}")
         return str(path)
-
-    def _rule(self, secret: Secret) -> Rule:
-        component = self.platform.nodes[secret.node].component
-        if secret.grant is None:
-            return component.service.secrets[secret.name]
-        return next(p.grants[secret.name] for p in component.provides.values() if secret.name in p.grants)

@@ -20,16 +20,10 @@ from millpond.targets.local.realise import LOOPBACK, Realiser
 OWNER = "platform"
 
 
-def gateway(platform: Platform) -> str | None:
-    """The node that is the platform's entrance, if it has one."""
-    found = platform.providers("gateway")
-    return found[0][0] if found else None
-
-
 def routes(platform: Platform, realiser: Realiser) -> list[dict[str, Any]]:
     """One route for each component that a browser opens; holds secrets."""
     found = []
-    entrance = gateway(platform)
+    entrance = platform.gateway
     for name, node in platform.nodes.items():
         service = node.component.service
         if service.open is None or name == entrance:

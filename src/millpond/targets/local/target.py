@@ -11,7 +11,6 @@ from millpond.catalogue import Catalogue
 from millpond.model.errors import MillpondError
 from millpond.model.plan import Plan
 from millpond.model.platform import Platform
-from millpond.targets.local import routes
 from millpond.targets.local.blueprint import Blueprint
 from millpond.targets.local.house import House
 from millpond.targets.local.installs import Install
@@ -87,14 +86,7 @@ class LocalTarget:
             return plan
         for name in wanted:
             self._require(name)
-        queue = list(wanted)
-        while queue:
-            for other in self.platform.nodes[queue.pop()].waits_for:
-                if other not in wanted:
-                    wanted.add(other)
-                    queue.append(other)
-        changes = tuple(change for change in plan.changes if change.component in wanted)
-        return Plan(plan.platform, changes, plan.notes)
+        return plan.limited(wanted, lambda name: self.platform.nodes[name].waits_for)
 
     async def down(self) -> None:
         """Stop everything in reverse order, and the supervisor; data, ports and secrets stay."""
@@ -183,7 +175,7 @@ class LocalTarget:
         opened = node.component.service.open
         if opened is None:
             return None
-        gateway = routes.gateway(self.platform)
+        gateway = self.platform.gateway
         if gateway is None:
             return f"http://127.0.0.1:{self.house.state.nodes[name].ports[opened.port]}{opened.path}"
         # Where the gateway has several ports, the first is the public one.

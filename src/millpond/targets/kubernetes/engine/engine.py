@@ -306,15 +306,9 @@ class Engine:
             return plan
         for name in wanted:
             self._require(name)
-        wanted |= {PLATFORM} & set(self.bundle.units)
-        queue = list(wanted)
-        while queue:
-            for other in self.bundle.units[queue.pop()].waits_for:
-                if other not in wanted and other in self.bundle.units:
-                    wanted.add(other)
-                    queue.append(other)
-        changes = tuple(change for change in plan.changes if change.component in wanted)
-        return Plan(plan.platform, changes, plan.notes)
+        units = self.bundle.units
+        wanted |= {PLATFORM} & set(units)
+        return plan.limited(wanted, lambda name: [other for other in units[name].waits_for if other in units])
 
     def _require(self, name: str) -> None:
         if name not in self.bundle.units:

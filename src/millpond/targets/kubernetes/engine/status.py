@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
+from typing import Any
 
 from millpond.targets.kubernetes.bundle import COMPONENT, Object
 from millpond.targets.kubernetes.engine import kinds
@@ -33,6 +34,10 @@ class PodStatus:
     restarts: int
     node: str
     since: float | None
+
+    def to_json(self) -> dict[str, Any]:
+        """As ``--json`` prints it."""
+        return asdict(self)
 
 
 @dataclass(frozen=True)

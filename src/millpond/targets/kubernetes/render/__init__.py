@@ -5,17 +5,13 @@ Equal platforms render to equal bytes. What only the cluster can tell, such as s
 
 from __future__ import annotations
 
-from functools import partial
-
 from millpond.catalogue import Catalogue
-from millpond.model import expression
-from millpond.model.platform import USER, Binding, Platform
-from millpond.model.scope import bound
-from millpond.model.value import Place, Secret, Value, link
+from millpond.model.platform import Platform
+from millpond.model.scope import secret_rule, user_values
+from millpond.model.value import Place, Secret, Value
 from millpond.targets.kubernetes.bundle import PLATFORM, Bundle, Object, SecretObject, Unit
 from millpond.targets.kubernetes.render import names, routes
 from millpond.targets.kubernetes.render.components import Components
-from millpond.targets.kubernetes.render.edges import gateway
 from millpond.targets.kubernetes.render.realise import Realiser
 
 
@@ -24,7 +20,7 @@ def realiser(platform: Platform, catalogue: Catalogue) -> Realiser:
     found = Realiser(platform, catalogue)
 
     def routes_path() -> Value:
-        entrance = gateway(platform)
+        entrance = platform.gateway
         return Value((Place(entrance, "files", "routes.json"),)) if entrance else Value()
 
     found.special = {"routes": lambda: routes.static(platform, found), "routes_path": routes_path}
@@ -48,22 +44,9 @@ def render(platform: Platform, catalogue: Catalogue) -> Bundle:
     return Bundle(platform.name, found.namespace, units, _secrets(found, platform), platform.notes)
 
 
-def user_values(platform: Platform) -> dict[str, Value]:
-    """What user code finds in its environment, by the variable's name, secrets still atoms."""
-    return {
-        name: link(expression.parse(template), partial(_property, platform, binding))
-        for binding in platform.user.values()
-        for name, template in platform.interfaces[binding.interface].env.items()
-    }
-
-
-def _property(platform: Platform, binding: Binding, path: tuple[str, ...]) -> Value:
-    return bound(platform, USER, binding, path[0])
-
-
 def _for_the_user(found: Realiser, platform: Platform) -> None:
     """Secrets that no pod needs, but `millpond env` and `credentials` print."""
-    values = list(user_values(platform).values())
+    values = [value for _, value in user_values(platform)]
     for name, node in platform.nodes.items():
         if node.component.service.credentials and node.recipe == "service":
             values.append(found.scope(name).value(node.component.service.credentials.password))
@@ -103,7 +86,7 @@ def _secrets(found: Realiser, platform: Platform) -> tuple[SecretObject, ...]:
             PLATFORM,
         )
         lengths = {
-            key: _length(platform, atom)
+            key: secret_rule(platform, atom).length
             for key, value in texts.items()
             for atom in value.parts
             if isinstance(atom, Secret)
@@ -112,11 +95,4 @@ def _secrets(found: Realiser, platform: Platform) -> tuple[SecretObject, ...]:
     return tuple(secrets)
 
 
-def _length(platform: Platform, secret: Secret) -> int:
-    component = platform.nodes[secret.node].component
-    if secret.grant is None:
-        return component.service.secrets[secret.name].length
-    return next(p.grants[secret.name].length for p in component.provides.values() if secret.name in p.grants)
-
-
-__all__ = ["realiser", "render", "user_values"]
+__all__ = ["realiser", "render"]

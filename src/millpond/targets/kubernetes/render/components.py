@@ -23,7 +23,7 @@ class Components:
     def unit(self, node: Node) -> Unit:
         """The unit of a node."""
         waits_for = tuple(names.dns(name) for name in node.waits_for)
-        if node.recipe == "chart":
+        if node.chart:
             return self._chart(node, waits_for)
         image = self.image(node)
         entry = self.catalogue.entry(node.component.name)

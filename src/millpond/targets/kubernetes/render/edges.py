@@ -49,7 +49,7 @@ def edges(platform: Platform) -> list[Edge]:
     for node in platform.nodes.values():
         for asker, endpoint in _reached(platform, node):
             found.setdefault((asker, endpoint.node), set()).add(endpoint.port)
-    entrance = gateway(platform)
+    entrance = platform.gateway
     for name, node in platform.nodes.items() if entrance else ():
         opened = node.component.service.open
         if opened and entrance and name != entrance and node.recipe == "service":
@@ -67,12 +67,6 @@ def outside(platform: Platform) -> list[Outside]:
             if binding.external
         }
     )
-
-
-def gateway(platform: Platform) -> str | None:
-    """The node that is the platform's entrance, if it has one."""
-    found = platform.providers("gateway")
-    return found[0][0] if found else None
 
 
 def _reached(platform: Platform, node: Node) -> Iterator[tuple[str, Endpoint]]:

@@ -7,6 +7,7 @@ variables the kubelet fills, so that only secrets themselves are ever kept.
 
 from __future__ import annotations
 
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +43,7 @@ class Files:
             else:
                 self.plain[name] = realiser.text(value)
 
+    @cached_property
     def scripts(self) -> dict[str, str]:
         """The small texts of the component's folder, for commands that speak of ``${folder}``."""
         if "${folder}" not in str(self.node.component.model_dump()):
@@ -58,7 +60,7 @@ class Files:
     def config_maps(self, labels: dict[str, str], namespace: str) -> list[Object]:
         """The ConfigMaps: of made files, and of scripts."""
         found = []
-        for word, data in (("files", self.plain), ("folder", self.scripts())):
+        for word, data in (("files", self.plain), ("folder", self.scripts)):
             if data:
                 found.append(
                     {
@@ -74,9 +76,10 @@ class Files:
                 )
         return found
 
+    @cached_property
     def digest(self) -> str:
         """Changes when a pod has to start anew to see what its ConfigMaps say."""
-        return names.digest([self.plain, self.scripts()])
+        return names.digest([self.plain, self.scripts])
 
     # --- parts of a pod -----------------------------------------------------------------------------------
 
@@ -94,7 +97,7 @@ class Files:
             found.append({"name": "files", "projected": {"defaultMode": _MODE, "sources": sources}})
         if self.composed:
             found.append({"name": "composed", "emptyDir": {"medium": "Memory", "sizeLimit": _MEMORY}})
-        if self.scripts():
+        if self.scripts:
             name = names.resource(self.node.name, "folder")
             found.append({"name": "folder", "configMap": {"name": name, "defaultMode": 0o555}})
         return found
@@ -106,7 +109,7 @@ class Files:
             found.append({"name": "files", "mountPath": names.FILES, "readOnly": True})
         if self.composed:
             found.append({"name": "composed", "mountPath": names.COMPOSED, "readOnly": True})
-        if self.scripts():
+        if self.scripts:
             found.append({"name": "folder", "mountPath": names.FOLDER, "readOnly": True})
         return found
 

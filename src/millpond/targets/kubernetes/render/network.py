@@ -25,7 +25,7 @@ class Network:
         self.realiser = realiser
         self.edges = wiring.edges(platform)
         self.outside = wiring.outside(platform)
-        self.entrance = wiring.gateway(platform)
+        self.entrance = platform.gateway
 
     def closed(self) -> list[Object]:
         """The policy that closes every pod of the platform, but for asking DNS."""
@@ -85,9 +85,8 @@ class Network:
         return self.realiser.port(node.name, opened.port)
 
     def _peer(self, name: str) -> dict[str, Any]:
-        node = self.platform.nodes[name]
-        chart = node.component.chart
-        if node.recipe != "chart" or chart is None:
+        chart = self.platform.nodes[name].chart
+        if chart is None:
             return {"podSelector": {"matchLabels": names.selector(self.platform, name)}}
         pods = {key: self.realiser.template(name, text) for key, text in chart.pods.items()}
         where = {"kubernetes.io/metadata.name": self.realiser.chart_namespace(name)}

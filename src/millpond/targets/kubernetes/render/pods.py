@@ -90,10 +90,9 @@ class Pods:
                 for key in ("topology.kubernetes.io/zone", "kubernetes.io/hostname")
             ]
         annotations = {
-            "millpond.dev/files": self.files.digest(),
-            "kubectl.kubernetes.io/default-container": "",
+            "millpond.dev/files": self.files.digest,
+            "kubectl.kubernetes.io/default-container": containers[0]["name"],
         }
-        annotations["kubectl.kubernetes.io/default-container"] = containers[0]["name"]
         return {"metadata": {"labels": dict(labels), "annotations": annotations}, "spec": spec}
 
     def job(self, name: str, job: parts.Job, scope: Scope, labels: Mapping[str, str]) -> dict[str, Any]:

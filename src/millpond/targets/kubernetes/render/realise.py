@@ -227,37 +227,27 @@ class Realiser:
     def port(self, node: str, port: str) -> int:
         """The number of a node's port: the flavour's, or the component's usual one."""
         found = self.platform.nodes[node]
-        chart = found.component.chart
-        if found.recipe == "chart" and chart:
-            return chart.endpoints[port].port
+        if found.chart:
+            return found.chart.endpoints[port].port
         return found.ports.get(port, found.component.service.ports[port])
 
     def host(self, node: str, port: str) -> str:
         """The DNS name under which a node's port answers in the cluster."""
-        found = self.platform.nodes[node]
-        chart = found.component.chart
-        if found.recipe == "chart" and chart:
+        chart = self.platform.nodes[node].chart
+        if chart:
             service = self.template(node, chart.endpoints[port].service)
             return f"{service}.{self.chart_namespace(node)}.svc"
         return f"{names.dns(node)}.{self.namespace}.svc"
 
     def chart_namespace(self, node: str) -> str:
         """The namespace of a node's release."""
-        chart = self.platform.nodes[node].component.chart
+        chart = self.platform.nodes[node].chart
         return self.template(node, chart.namespace) if chart and chart.namespace else self.namespace
 
     def _endpoint(self, atom: Endpoint) -> str:
-        host, port = self.host(atom.node, atom.port), str(self.port(atom.node, atom.port))
-        found = self.platform.nodes[atom.node]
-        chart = found.component.chart
-        scheme = chart.endpoints[atom.port].scheme if found.recipe == "chart" and chart else "http"
-        parts = {
-            "url": f"{scheme}://{host}:{port}",
-            "host": host,
-            "port": port,
-            "address": f"{host}:{port}",
-        }
-        return parts[atom.part]
+        chart = self.platform.nodes[atom.node].chart
+        scheme = chart.endpoints[atom.port].scheme if chart else "http"
+        return atom.text(self.host(atom.node, atom.port), self.port(atom.node, atom.port), scheme)
 
     def _place(self, atom: Place) -> str:
         match atom.kind:

@@ -13,7 +13,6 @@ from millpond.model.platform import Node, Platform
 from millpond.model.value import Part, Secret, Value
 from millpond.targets.kubernetes.bundle import Object
 from millpond.targets.kubernetes.render import names
-from millpond.targets.kubernetes.render.edges import gateway
 from millpond.targets.kubernetes.render.realise import Realiser
 
 
@@ -23,7 +22,7 @@ def hosts(platform: Platform, node: Node) -> list[str]:
     opened = node.component.service.open
     if routes.kind == "none" or not routes.host or opened is None:
         return []
-    entrance = gateway(platform)
+    entrance = platform.gateway
     if entrance == node.name:
         return [routes.host, f"*.{routes.host}"]
     return [] if entrance else [f"{names.dns(node.name)}.{routes.host}"]
@@ -36,7 +35,7 @@ def url(platform: Platform, name: str) -> str | None:
     if routes.kind == "none" or not routes.host or opened is None:
         return None
     scheme = "https" if routes.https or routes.tls_secret else "http"
-    host = routes.host if name == gateway(platform) else f"{names.dns(name)}.{routes.host}"
+    host = routes.host if name == platform.gateway else f"{names.dns(name)}.{routes.host}"
     return f"{scheme}://{host}{opened.path}"
 
 
@@ -99,7 +98,7 @@ def _ingress(platform: Platform, node: Node, metadata: dict[str, Any], found: li
 
 def static(platform: Platform, realiser: Realiser) -> Value:
     """The platform's routes as its gateway reads them from a file: JSON with secrets as atoms in it."""
-    entrance = gateway(platform)
+    entrance = platform.gateway
     routes = []
     secrets: dict[str, Secret] = {}
 

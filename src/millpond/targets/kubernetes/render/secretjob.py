@@ -66,8 +66,8 @@ def external(bundle: Bundle) -> dict[str, list[str]]:
 def objects(bundle: Bundle) -> list[Object]:
     """The Job and what it needs; nothing where there is nothing to make."""
     asked = wanted(bundle)
-    image = _image(bundle)
-    if not asked or image is None:
+    pod = bundle.first_pod
+    if not asked or pod is None:
         return []
     labels = {
         names.NAME: "millpond",
@@ -85,7 +85,7 @@ def objects(bundle: Bundle) -> list[Object]:
     rule = {"apiGroups": [""], "resources": ["secrets"], "verbs": ["get", "create", "patch"]}
     script = (files("millpond.targets.kubernetes.render") / "make_secrets.txt").read_text()
     data = {"make_secrets.py": script, "wanted.json": json.dumps(asked, indent=1, sort_keys=True)}
-    template = _template(image, labels)
+    template = _template(pod, labels)
     job = f"{NAME}-{names.digest([data, template])[:8]}"
     return [
         made("v1", "ServiceAccount", automountServiceAccountToken=False),
@@ -113,13 +113,13 @@ def objects(bundle: Bundle) -> list[Object]:
     ]
 
 
-def _template(image: dict[str, Any], labels: dict[str, str]) -> dict[str, Any]:
+def _template(pod: Object, labels: dict[str, str]) -> dict[str, Any]:
     token = {"serviceAccountToken": {"path": "token", "expirationSeconds": 3600}}
     authority = {"configMap": {"name": "kube-root-ca.crt", "items": [{"key": "ca.crt", "path": "ca.crt"}]}}
     container = {
         "name": NAME,
-        "image": image["image"],
-        "imagePullPolicy": image["imagePullPolicy"],
+        "image": pod["containers"][0]["image"],
+        "imagePullPolicy": pod["containers"][0]["imagePullPolicy"],
         "command": ["python3", "/scripts/make_secrets.py", "/scripts/wanted.json", _MOUNT],
         "env": [{"name": "NAMESPACE", "valueFrom": {"fieldRef": {"fieldPath": "metadata.namespace"}}}],
         "volumeMounts": [
@@ -143,19 +143,9 @@ def _template(image: dict[str, Any], labels: dict[str, str]) -> dict[str, Any]:
             {"name": "scripts", "configMap": {"name": NAME, "defaultMode": 0o444}},
             {"name": "token", "projected": {"defaultMode": 0o440, "sources": [token, authority]}},
         ],
-        **({"imagePullSecrets": image["pull"]} if image["pull"] else {}),
+        **({"imagePullSecrets": pod["imagePullSecrets"]} if "imagePullSecrets" in pod else {}),
     }
     return {"metadata": {"labels": dict(labels)}, "spec": spec}
-
-
-def _image(bundle: Bundle) -> dict[str, Any] | None:
-    """The image of the first workload: each of Millpond's has a Python."""
-    for found in bundle:
-        pod = found.get("spec", {}).get("template", {}).get("spec") if found["kind"] != "Job" else None
-        if pod:
-            container = pod["containers"][0]
-            return {**container, "pull": pod.get("imagePullSecrets", [])}
-    return None
 
 
 def _atom(value: Value) -> object:

@@ -40,7 +40,7 @@ def files(
 
     Args:
         bundle: what was rendered.
-        charts: turns a release into objects; without it the release's values are written instead.
+        charts: turns a release into objects; without it releases are left out.
         deployments: the objects of models, by deployment; they come after all units.
     """
     steps = waves(bundle)
@@ -50,8 +50,6 @@ def files(
         if index == 0:
             objects += [(-_STEP + 1, found) for found in secretjob.objects(bundle)]
         yield from _numbered(folder, objects)
-        if unit.release and charts is None:
-            yield f"{folder}/{unit.release.name}.values.txt", as_yaml(dict(unit.release.values))
     last = max(steps.values(), default=0) + _STEP
     for name, models in (deployments or {}).items():
         yield from _numbered(f"{len(bundle.units):02d}-deployment-{name}", [(last, each) for each in models])
