@@ -85,6 +85,12 @@ def test_the_example_flavours_resolve_with_the_real_catalogue() -> None:
         assert "seaweedfs" in resolve(found.flavour, catalogue, found.document).nodes
 
 
+def test_what_runs_on_a_cluster_only_is_left_out(tree: Any) -> None:
+    found = tree.translate("project: {flavour: 'minio, jupyterhub'}\n", catalogue=Catalogue())
+    assert list(found.flavour.components) == ["seaweedfs"]
+    assert str(found.notes[-1]) == "jupyterhub is left out: it runs on a cluster only"
+
+
 def test_what_is_left_out_is_named_with_its_reason(tree: Any, small: Any) -> None:
     text = "project: {flavour: 'minio, kafka metallb'}\n"
     found = tree.translate(text)

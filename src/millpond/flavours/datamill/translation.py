@@ -220,13 +220,17 @@ class _Translation:
     def _counterpart(self, name: str, entry: Entry, place: Place, *, wanted: bool) -> Component | None:
         """Millpond's component in the place of Data-Mill's, with a note either way."""
         found = self.catalogue.component(entry.component) if entry.component else None
-        if found is not None:
+        if found is not None and "service" in found.recipes:
             if found.name == name:
                 self.notes.append(Note("mapped", name, f"{name} is in the catalogue", place))
             else:
                 self.notes.append(Note("mapped", name, f"{found.name} stands in for {name}", place))
             return found
-        reason = entry.cluster or f"the catalogue has no component {entry.component} yet"
+        # What Data-Mill's flavours mean here is a platform on this machine.
+        missing = (
+            "it runs on a cluster only" if found else f"the catalogue has no component {entry.component} yet"
+        )
+        reason = entry.cluster or missing
         if wanted:
             raise UsageError(f"-c {name}: {reason}", hint="`millpond catalogue` lists what there is")
         self._left_out(name, f"{name} is left out: {reason}", place)
