@@ -12,6 +12,7 @@ SETTINGS = {
     "MILLPOND_BASE_IMAGE": "The image that `millpond images` builds on; it must have python3.11",
     "MILLPOND_CUDA_BASE_IMAGE": "The image under those for GPUs; it needs no Python",
     "MILLPOND_DEBUG": "Anything: print the traceback of a mistake in Millpond, do not write it to a file",
+    "MILLPOND_INSIDE": "Set by Millpond for a command that goes on in another environment: its name",
     "MILLPOND_LAKE_ROOT": "A folder in place of the lake: pipeline code then needs no object store",
     "MILLPOND_LOG": "The level at which model servers and their controller log: `info`",
     "XDG_CACHE_HOME": "The folder for caches in general, on Linux",

@@ -18,6 +18,7 @@ from millpond.cli.style import hint, note, paint
 def run(arguments: Sequence[str]) -> int:
     """Run one command and return its exit code."""
     session = Session(Path.cwd()) if _has_folder() else Session(Path("/"))
+    session.arguments = list(arguments)
     try:
         code = root.main(args=list(arguments), prog_name="millpond", standalone_mode=False, obj=session)
     except click.ClickException as error:

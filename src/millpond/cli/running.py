@@ -6,8 +6,7 @@ import asyncio
 import json
 import os
 import sys
-import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -40,12 +39,14 @@ def run_pipeline(
     Raises:
         MillpondError: the file is wrong, or the platform is not ready.
     """
+    from millpond.cli.environments import installed, shipped
     from millpond.cli.run_views import run_view
     from millpond.pipelines.launch import Launch
 
     launch = Launch(pipeline, parameters, runs=target.workspace.runs, only=only, force=force)
     require_ready(target)
-    install = asyncio.run(_environment(target, launch, offline=offline, as_json=as_json))
+    lock = launch.pipeline.lock or shipped("science")
+    install = asyncio.run(installed(lock, offline=offline, as_json=as_json))
     if not as_json:
         note(f"{strong(launch.pipeline.name, sys.stderr)}  {faint(f'run {launch.id}', sys.stderr)}")
     with (
@@ -59,8 +60,8 @@ def run_pipeline(
     return _tell_end(view, launch)
 
 
-def require_ready(target: LocalTarget) -> None:
-    """Make sure that what a run uses is up.
+def require_ready(target: LocalTarget, interfaces: Collection[str] = _MINE) -> None:
+    """Make sure that what provides these interfaces to user code is up.
 
     Raises:
         MillpondError: it is not.
@@ -68,7 +69,7 @@ def require_ready(target: LocalTarget) -> None:
     wanted = {
         binding.provider
         for interface, binding in target.platform.user.items()
-        if binding.provider and (interface in _MINE or binding.interface in _MINE)
+        if binding.provider and (interface in interfaces or binding.interface in interfaces)
     }
     missing = [
         f"{found.name} is {found.state}"
@@ -81,39 +82,6 @@ def require_ready(target: LocalTarget) -> None:
             hint="`millpond up` brings it up",
             exit_code=ExitCode.NOT_READY,
         )
-
-
-async def _environment(target: LocalTarget, launch: Launch, *, offline: bool, as_json: bool) -> Install:
-    """The environment of the steps: the pipeline's own lock, or the platform's science environment."""
-    from millpond import catalogue
-    from millpond.cli.views import view_for
-    from millpond.model.events import ComponentEvent, Phase, Progress
-    from millpond.targets.local.installs import InstallRequest, InstallStore
-    from millpond.targets.local.installs import Progress as InstallProgress
-
-    lock = launch.pipeline.lock
-    if lock is None:
-        lock = Path(catalogue.__file__).parent / "environments" / "science" / "requirements.lock"
-    request = InstallRequest("environment", lock.parent, {"pip": lock.name, "millpond": True})
-    with view_for(["environment"], as_json=as_json) as view:
-        shown = False
-
-        def tell(progress: InstallProgress) -> None:
-            nonlocal shown
-            if progress.cached:
-                return
-            shown = True
-            counted = None
-            if progress.done is not None and progress.unit is not None:
-                counted = Progress(progress.kind, progress.done, progress.total, progress.unit)
-            view(
-                ComponentEvent("environment", Phase.INSTALLING, time.time(), progress.phase, progress=counted)
-            )
-
-        install = await InstallStore(offline=offline).ensure(request, tell)
-        if shown:
-            view(ComponentEvent("environment", Phase.READY, time.time()))
-    return install
 
 
 def _variables(target: LocalTarget, install: Install) -> dict[str, str]:

@@ -34,6 +34,7 @@ class Session:
         kind: the target, where it is not the one that the flavour names or the last `up` noted.
         context: the kubeconfig's context, likewise.
         namespace: the namespace, likewise.
+        arguments: the whole command line, for commands that go on in another environment.
     """
 
     folder: Path = field(default_factory=Path.cwd)
@@ -43,6 +44,7 @@ class Session:
     kind: str | None = None
     context: str | None = None
     namespace: str | None = None
+    arguments: Sequence[str] = ()
 
     def locate(self) -> tuple[Path, Path]:
         """The flavour file, and the folder that has the platform's state.

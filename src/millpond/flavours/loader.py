@@ -53,18 +53,22 @@ class Source:
         return self.flavour.model_copy(update={"components": {**self.flavour.components, **found}})
 
 
+class NoFlavourError(MillpondError):
+    """Neither a folder nor one above it has a flavour file."""
+
+    exit_code = 3
+
+
 def find(start: Path) -> Path:
     """The flavour file of a folder, or of the nearest one above it.
 
     Raises:
-        MillpondError: there is none.
+        NoFlavourError: there is none.
     """
     for folder in (start, *start.parents):
         if (folder / FILE).is_file():
             return folder / FILE
-    raise MillpondError(
-        f"no {FILE} in {start} or above it", hint="millpond init starter writes one", exit_code=3
-    )
+    raise NoFlavourError(f"no {FILE} in {start} or above it", hint="millpond init starter writes one")
 
 
 def read(path: Path) -> Source:

@@ -1,0 +1,1 @@
+"""SQL over everything that the platform holds: files of the lake, tables, databases; by DuckDB."""
