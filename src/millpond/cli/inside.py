@@ -1,8 +1,8 @@
 """Commands that need more packages than the command line has: they go on in an environment that has them.
 
-The process is replaced, by the same command in the environment's Python. What comes before is quick and happens
-once: the environment is installed, and this folder's platform says where its services are. So the command itself
-finds everything in its environment, as any other program of the user does.
+The process is replaced, by the same command in the environment's Python. What comes before is quick and
+happens once: the environment is installed, and this folder's platform says where its services are. So the
+command itself finds everything in its environment, as any other program of the user does.
 """
 
 from __future__ import annotations
