@@ -1,8 +1,9 @@
-"""``millpond cluster``: clusters on this machine."""
+"""``millpond cluster``: clusters on this machine, and modules for those in a cloud."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import click
@@ -16,7 +17,8 @@ _PROVIDERS = click.Choice(["minikube", "microk8s", "kind", "k3s"])
 def command() -> None:
     """Clusters for the target kubernetes.
 
-    They are made on this machine by minikube, kind, microk8s or k3s, which you install.
+    They are made on this machine by minikube, kind, microk8s or k3s, which you install. For a cloud there are
+    Terraform modules.
     """
 
 
@@ -117,3 +119,42 @@ def load(session: Session, /, images: tuple[str, ...], dry_run: bool, **which: A
     from millpond.cli import clustering
 
     clustering.load(session, images, dry_run=dry_run, **which)
+
+
+@command.command("terraform")
+@click.argument("cloud", type=click.Choice(["aks", "eks", "gke"]))
+@click.option(
+    "-o", "folder", metavar="DIR", type=click.Path(file_okay=False, path_type=Path),
+    help="Where it is written; a folder of the cloud's name when left out",
+)  # fmt: skip
+@click.option("--name", metavar="NAME", default="millpond", show_default=True, help="The cluster's name")
+@click.option(
+    "--region", metavar="REGION", default="", help="The cloud's region; one in Europe when left out"
+)
+@click.option("--gpu", metavar="SIZE", default="", help="The machines with a GPU, or none")
+@json_option
+@pass_session
+def terraform(session: Session, cloud: str, folder: Path | None, name: str, region: str, gpu: str) -> None:
+    """Write a Terraform module for a cluster on Azure, AWS or Google Cloud.
+
+    It has pools for ordinary pods, for much memory and for GPUs, an object store, a registry and a network.
+    Terraform is yours to run: nothing is made, and no cloud is asked.
+    """
+    from millpond.cli import clouds
+
+    clouds.terraform(session, cloud, folder, name=name, region=region, gpu=gpu)
+
+
+@command.command("flavour")
+@click.argument("file", metavar="FILE|-")
+@json_option
+@pass_session
+def flavour(session: Session, file: str) -> None:
+    """Print what a flavour says of a cluster that the module made.
+
+    FILE is what `terraform output -json` printed, - is standard input. Keys of the lake are named by
+    environment variables.
+    """
+    from millpond.cli import clouds
+
+    clouds.flavour(session, file)
