@@ -1,8 +1,9 @@
 """Notes what upstream charts take, for the tests: ``python tools/charts.py COMPONENT=FOLDER ...``.
 
 COMPONENT is one of the catalogue's with a `chart` recipe, FOLDER its chart unpacked, of the version that the
-recipe pins. What is written beside the tests is no copy: the names of the values with their types, and of the
-CustomResourceDefinitions the schemas of those kinds that the recipe has objects of, without their prose.
+recipe pins; after a comma may stand the folder of a chart that brings its definitions. What is written beside
+the tests is no copy: the names of the values with their types, and of the CustomResourceDefinitions the
+schemas of those kinds that the recipe has objects of, without their prose.
 
 The file of a component, gzipped JSON, has
 
@@ -20,7 +21,7 @@ import gzip
 import json
 import re
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -35,15 +36,17 @@ PROSE = ("description", "title", "example", "examples", "default", "x-kubernetes
 Node = dict[str, Any]
 
 
-def noted(folder: Path, kinds: set[tuple[str, str]]) -> Node:
+def noted(folder: Path, kinds: set[tuple[str, str]], others: Iterable[Path] = ()) -> Node:
     """What a chart takes.
 
     Args:
         folder: the chart, unpacked.
         kinds: of which objects the schemas are wanted, as apiVersion and kind.
+        others: charts that bring definitions before it.
     """
     chart = read(folder / "Chart.yaml")
-    values = of_default(read(folder / "values.yaml") or {})
+    own = folder / "values.yaml"
+    values = of_default((read(own) if own.is_file() else None) or {})
     for name in ("values.schema.json", "values.schema.yaml"):
         if (folder / name).is_file():
             schema = read(folder / name)
@@ -63,7 +66,7 @@ def noted(folder: Path, kinds: set[tuple[str, str]]) -> Node:
         "chart": chart["name"],
         "source": str(chart["version"]),
         "values": values,
-        "kinds": dict(sorted(schemas(folder, kinds))),
+        "kinds": dict(sorted(found for path in (folder, *others) for found in schemas(path, kinds))),
     }
 
 
@@ -195,7 +198,8 @@ def main(arguments: list[str]) -> None:
         recipe = entry.component.chart
         if recipe is None:
             sys.exit(f"{name} has no chart")
-        data = noted(Path(folder), kinds_of(entry)) | {"version": recipe.version}
+        own, *others = (Path(part) for part in folder.split(","))
+        data = noted(own, kinds_of(entry), others) | {"version": recipe.version}
         write(DATA / f"{name}.json.gz", data)
         print(f"{name}: chart {data['chart']} {data['source']}, {len(data['kinds'])} kinds", file=sys.stderr)
 

@@ -114,6 +114,11 @@ def component() -> str:
         ),
         ("`${folder}`", "the component's own folder"),
         ("`${platform.FACT}`", f"FACT is {', '.join(code(fact) for fact in scope.FACTS)}"),
+        (
+            "`${gpu.PART}`",
+            "in a chart's values alone, as a whole value: what the flavour says of GPUs; PART is "
+            + ", ".join(code(part) for part in scope.GPU_PARTS),
+        ),
         ("`${node}`", "the name that the component has in the flavour"),
         ("`${REQUIREMENT.PROPERTY}`", "a property of what meets a requirement; empty where nothing does"),
         (
@@ -141,6 +146,8 @@ def component() -> str:
             "Every text under `requires`, `provides` and `service` may speak of the platform. What it",
             "speaks of is checked when the file is read; `$${` is a literal `${`.",
             f"A filter follows a bar: {', '.join(code('${x|' + name + '}') for name in expression.FILTERS)}.",
+            "In a chart's values a text that is one option alone keeps its type, and one that ends in",
+            "`number` or `majority` (more than half of that many) is a number.",
             "",
             table(("expression", "what it is"), roots),
         ]

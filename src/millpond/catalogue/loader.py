@@ -200,7 +200,7 @@ def _is_template(at: document.Path) -> bool:
     if at[0] == "service":
         return at[-1] not in ("log", "template")
     if at[0] == "chart":
-        return at[1] in ("values", "secrets", "endpoints", "pods", "namespace")
+        return at[1] in ("values", "gpu", "secrets", "endpoints", "pods", "namespace")
     return at[0] in ("provides", "requires")
 
 

@@ -251,8 +251,10 @@ class Chart(Part):
     """The recipe for Kubernetes where production wants an upstream's chart or operator.
 
     Values, objects and composed secrets are templates of the same options and bindings as a service's. A
-    value never holds a secret: it names the Secret with ``${database.password|secret_name}`` and its key
-    with ``${database.password|secret_key}``, or one of `secrets` here.
+    value that is one option alone keeps its type; one that is ``${platform.storage_class}`` alone is left out
+    where the flavour names no class. A value never holds a secret: it names the Secret with
+    ``${database.password|secret_name}`` and its key with ``${database.password|secret_key}``, or one of
+    `secrets` here.
     """
 
     repository: str = Field(description="The chart repository, https://… or oci://…")
@@ -262,6 +264,9 @@ class Chart(Part):
         default=None, description="The archive's checksum"
     )
     values: dict[str, Any] = Field(default={}, description="The chart's values; `${…}` inside texts")
+    gpu: dict[str, Any] = Field(
+        default={}, description="Values beside those where the flavour gives it a GPU (`resources: {gpu: 1}`)"
+    )
     objects: list[str] = Field(
         default=[], description="Files beside component.yaml with objects that the operator acts on"
     )

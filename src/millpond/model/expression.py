@@ -11,7 +11,7 @@ import re
 from dataclasses import dataclass
 from functools import cache
 
-FILTERS = ("urlquote", "secret_name", "secret_key")
+FILTERS = ("urlquote", "number", "majority", "secret_name", "secret_key")
 SECRET_FILTERS = ("secret_name", "secret_key")
 """They turn a secret into where a cluster keeps it, which is nothing secret."""
 

@@ -18,7 +18,9 @@ from millpond.model.value import Elsewhere, Endpoint, Fact, Listen, Place, Secre
 
 ENDPOINT_PARTS = ("url", "host", "port", "address")
 INSTALL_KINDS = ("pip", "site", "bin", "maven", "npm", "deb", "millpond")
-FACTS = ("run", "name", "project", "domain", "https", "routes", "routes_path")
+FACTS = ("run", "name", "project", "domain", "https", "routes", "routes_path", "storage_class")
+GPU_PARTS = ("count", "limits", "node_selector", "tolerations")
+"""What a chart's values may say of a component's GPUs; each is a whole value, as a pod takes it."""
 
 
 class Scope:
@@ -274,6 +276,8 @@ def _roots(
         "folder": None,
         "node": None,
     }
+    if component.chart:
+        known["gpu"] = list(GPU_PARTS)
     for name, requirement in component.requires.items():
         known[name] = list(interfaces[requirement.interface].properties)
     if grants:

@@ -136,7 +136,16 @@ class Value:
         return atom(part)
 
 
-FILTERS: dict[str, Callable[[str], str]] = {"urlquote": lambda text: quote(text, safe="")}
+def _majority(text: str) -> str:
+    """More than half of a number of copies: one of one, two of three, three of five."""
+    return str(int(text) // 2 + 1)
+
+
+FILTERS: dict[str, Callable[[str], str]] = {
+    "urlquote": lambda text: quote(text, safe=""),
+    "number": lambda text: str(int(text)),
+    "majority": _majority,
+}
 
 
 def link(expression: Expression, lookup: Callable[[tuple[str, ...]], Value]) -> Value:

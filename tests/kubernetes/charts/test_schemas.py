@@ -5,7 +5,9 @@ from __future__ import annotations
 import copy
 import sys
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
@@ -24,6 +26,8 @@ import charts as tool
 FLAVOURS: dict[str, dict[str, object]] = {
     # A database of the operator's, with an asker, so that there are objects for one.
     "cloudnativepg": {"cloudnativepg": {}, "mlflow": {}, "seaweedfs": {}},
+    # One that asks for a bucket, and one that asks for all.
+    "seaweedfs": {"seaweedfs": {"recipe": "chart"}, "mlflow": {}, "dask": {}, "postgres": {}},
 }
 OWN_NAMES = {"trino": {"catalogs"}, "jupyterhub": {"hub.config", "hub.extraEnv", "hub.extraConfig"}}
 """Where the names are the user's own."""
@@ -31,11 +35,13 @@ OWN_NAMES = {"trino": {"catalogs"}, "jupyterhub": {"hub.config", "hub.extraEnv",
 CHARTS = [entry.component for entry in Catalogue() if entry.component.chart]
 
 
-def release(component: Component, folder: Path) -> Release:
-    """The component's release on a platform that has whatever it needs."""
-    components = FLAVOURS.get(component.name, {component.name: {"recipe": "chart"}})
-    bundle = render(*resolved(folder, {"name": "demo", "components": components}))
-    found = bundle.units[component.name].release
+@cache
+def release(name: str) -> Release:
+    """A component's release on a platform that has whatever it needs."""
+    components = FLAVOURS.get(name, {name: {"recipe": "chart"}})
+    with TemporaryDirectory() as folder:
+        bundle = render(*resolved(Path(folder), {"name": "demo", "components": components}))
+    found = bundle.units[name].release
     assert found is not None
     return found
 
@@ -46,13 +52,13 @@ def wrong(component: Component, values: Mapping[str, Any]) -> list[str]:
 
 
 @pytest.mark.parametrize("component", CHARTS, ids=lambda found: found.name)
-def test_the_chart_takes_the_values(component: Component, tmp_path: Path) -> None:
-    assert wrong(component, release(component, tmp_path).values) == []
+def test_the_chart_takes_the_values(component: Component) -> None:
+    assert wrong(component, release(component.name).values) == []
 
 
 @pytest.mark.parametrize("component", CHARTS, ids=lambda found: found.name)
-def test_the_operator_takes_the_objects(component: Component, tmp_path: Path) -> None:
-    objects = release(component, tmp_path).objects
+def test_the_operator_takes_the_objects(component: Component) -> None:
+    objects = release(component.name).objects
     assert list(wrong_objects(objects, noted(component.name)["kinds"])) == []
 
 
@@ -64,14 +70,14 @@ def test_what_is_noted_is_of_the_chart_that_is_pinned(component: Component) -> N
 
 
 @pytest.mark.parametrize("component", CHARTS, ids=lambda found: found.name)
-def test_a_slip_in_any_name_is_told_with_what_was_meant(component: Component, tmp_path: Path) -> None:
-    values = release(component, tmp_path).values
+def test_a_slip_in_any_name_is_told_with_what_was_meant(component: Component) -> None:
+    values = release(component.name).values
     for key in values:
         told = wrong(component, {f"{key}x": values[key]})
         assert told == [f"{key}x is unknown: did you mean {key}?"]
 
 
-def test_a_slip_deep_inside_and_a_wrong_type_are_told_with_their_path(tmp_path: Path) -> None:
+def test_a_slip_deep_inside_and_a_wrong_type_are_told_with_their_path() -> None:
     trino = next(found for found in CHARTS if found.name == "trino")
     values = {"coordinator": {"jvm": {"maxHeapsize": "8G"}}, "server": "two"}
     assert wrong(trino, values) == [
@@ -80,9 +86,8 @@ def test_a_slip_deep_inside_and_a_wrong_type_are_told_with_their_path(tmp_path: 
     ]
 
 
-def test_a_slip_in_an_operators_object_is_told_with_what_was_meant(tmp_path: Path) -> None:
-    strimzi = next(found for found in CHARTS if found.name == "strimzi")
-    kafka = copy.deepcopy(release(strimzi, tmp_path).objects[1])
+def test_a_slip_in_an_operators_object_is_told_with_what_was_meant() -> None:
+    kafka = copy.deepcopy(release("strimzi").objects[1])
     kafka["spec"]["kafka"]["listener"] = kafka["spec"]["kafka"].pop("listeners")
     told = list(wrong_objects((kafka,), noted("strimzi")["kinds"]))
     assert "Kafka strimzi: spec.kafka.listener is unknown: did you mean listeners?" in told

@@ -87,6 +87,7 @@ class Realiser:
             # The gateway is told its routes when all that they lead to is up, so there is no file of them.
             "routes": "",
             "routes_path": "",
+            "storage_class": "",
         }
         return facts[name]
 

@@ -6,7 +6,7 @@ Nothing secret becomes text here: values and objects name the Secret that has it
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ from millpond.model.platform import Node
 from millpond.model.scope import Scope
 from millpond.model.value import Filtered, Part, Secret, Value
 from millpond.targets.kubernetes.bundle import Object, Release
-from millpond.targets.kubernetes.charts.values import filled, merged, of_user
+from millpond.targets.kubernetes.charts.values import filled, merged, of_user, wholes
 from millpond.targets.kubernetes.render import names
 from millpond.targets.kubernetes.render.realise import Realiser
 
@@ -44,12 +44,29 @@ def release(node: Node, entry: Entry, realiser: Realiser) -> Release:
     assert chart is not None
     _compose(node, chart, realiser)
     scope = realiser.scope(node.name)
-    own = filled(chart.values, node.options, _text(realiser, scope))
+    whole = wholes(realiser.platform, node)
+    own = filled(chart.values, whole, _text(realiser, scope))
+    if node.resources.gpu:
+        own = merged(own, filled(_of_gpu(node, chart), whole, _text(realiser, scope)))
     values = merged(own, of_user(node))
     where = realiser.chart_namespace(node.name)
     found = tuple(_objects(node, entry, chart, realiser, where))
     recipe = _located(chart, entry.folder)
     return Release(names.dns(node.name), where, recipe, values, found, realiser.platform.name)
+
+
+def _of_gpu(node: Node, chart: Chart) -> Mapping[str, Any]:
+    """The values by which a chart gives its pods GPUs.
+
+    Raises:
+        MillpondError: the catalogue knows none.
+    """
+    if chart.gpu:
+        return chart.gpu
+    raise MillpondError(
+        f"{node.name} takes no gpu: how its chart {chart.name} would give it to a pod is not known",
+        hint=f"leave gpu out of its resources, and write what the chart wants under {node.name}.values",
+    )
 
 
 def _located(chart: Chart, folder: Path) -> Chart:
@@ -103,6 +120,7 @@ def _composed(realiser: Realiser, value: Value) -> Value:
 
 def _objects(node: Node, entry: Entry, chart: Chart, realiser: Realiser, namespace: str) -> Iterator[Object]:
     labels = names.labels(realiser.platform, node)
+    whole = wholes(realiser.platform, node)
     for name in chart.objects:
         path = entry.resource(name)
         try:
@@ -114,7 +132,7 @@ def _objects(node: Node, entry: Entry, chart: Chart, realiser: Realiser, namespa
             ) from error
         for scope in scopes:
             for data in found:
-                yield _placed(filled(data, node.options, _text(realiser, scope)), labels, namespace)
+                yield _placed(filled(data, whole, _text(realiser, scope)), labels, namespace)
 
 
 def _texts(data: Any) -> Iterator[str]:
@@ -131,7 +149,7 @@ def _placed(obj: Object, labels: dict[str, str], namespace: str) -> Object:
     An empty namespace is that of kinds that belong to the whole cluster.
     """
     metadata = dict(obj["metadata"])
-    metadata["name"] = re.sub(r"[^a-z0-9.-]", "-", str(metadata["name"]).lower())
+    metadata["name"] = re.sub(r"[^a-z0-9.-]", "-", str(metadata["name"]).lower()).strip("-.")
     if not metadata.setdefault("namespace", namespace):
         del metadata["namespace"]
     metadata["labels"] = {**(metadata.get("labels") or {}), **labels}

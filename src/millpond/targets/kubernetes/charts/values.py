@@ -10,29 +10,55 @@ from typing import Any
 import yaml
 
 from millpond.model.errors import MillpondError
-from millpond.model.platform import Node
+from millpond.model.platform import Node, Platform
 
-_OPTION = re.compile(r"\$\{options\.([\w-]+)\}")
+_NUMBER = re.compile(r"\$\{[^{}|]+\|(number|majority)\}")
+LEFT_OUT = object()
+"""What stands for a template whose key is not written at all."""
 
 
-def filled(data: Any, options: Mapping[str, Any], text: Callable[[str], str]) -> Any:
-    """Plain data with its templates filled; a text that is one option alone becomes the option's value.
+def wholes(platform: Platform, node: Node) -> dict[str, Any]:
+    """What a template becomes that is a whole text: no text, but a number, a list or a mapping.
+
+    Options keep their types. A storage class that the flavour does not name is left out: an empty one would
+    mean a volume that nobody makes.
+    """
+    gpu = platform.cluster.gpu
+    count = node.resources.gpu
+    tolerations = [
+        {"key": key, "operator": "Equal", "value": value, "effect": "NoSchedule"}
+        for key, value in gpu.toleration.items()
+    ]
+    return {
+        **{f"${{options.{name}}}": value for name, value in node.options.items()},
+        "${platform.storage_class}": platform.cluster.storage_class or LEFT_OUT,
+        "${gpu.count}": count,
+        "${gpu.limits}": {gpu.resource: str(count)},
+        "${gpu.node_selector}": dict(gpu.node_selector),
+        "${gpu.tolerations}": tolerations,
+    }
+
+
+def filled(data: Any, whole: Mapping[str, Any], text: Callable[[str], str]) -> Any:
+    """Plain data with its templates filled; one that is a number by its filter becomes a number.
 
     Args:
         data: mappings, lists and plain values; texts are templates.
-        options: the node's options.
+        whole: what texts become that are one template alone; what is `LEFT_OUT` has no key.
         text: fills a template.
 
-    >>> filled({"n": "${options.size}", "s": "x-${options.size}"}, {"size": 3}, lambda t: "x-3")
+    >>> filled({"n": "${options.size}", "s": "x-${options.size}"}, {"${options.size}": 3}, lambda t: "x-3")
     {'n': 3, 's': 'x-3'}
     """
     if isinstance(data, str):
-        alone = _OPTION.fullmatch(data)
-        return options[alone[1]] if alone else text(data)
+        if data in whole:
+            return whole[data]
+        return int(text(data)) if _NUMBER.fullmatch(data) else text(data)
     if isinstance(data, Mapping):
-        return {key: filled(value, options, text) for key, value in data.items()}
+        made = {key: filled(value, whole, text) for key, value in data.items()}
+        return {key: value for key, value in made.items() if value is not LEFT_OUT}
     if isinstance(data, list):
-        return [filled(item, options, text) for item in data]
+        return [filled(item, whole, text) for item in data]
     return data
 
 

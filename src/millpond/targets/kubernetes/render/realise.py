@@ -196,6 +196,7 @@ class Realiser:
                     "project": names.DATA,
                     "domain": self.domain,
                     "https": "true" if self.https else "false",
+                    "storage_class": self.platform.cluster.storage_class,
                 }[atom.name]
             case Filtered():
                 return self._filtered(atom)
