@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pytest
+
 from kubernetes.engine.mockserver import MockServer
 from millpond.cli.exit_codes import ExitCode
 
@@ -65,6 +67,73 @@ def test_destroy_lists_asks_and_deletes(server: MockServer, millpond: Millpond) 
     assert server.get("persistentvolumeclaims", "store-data") is not None
     assert millpond("destroy", "--target", "kubernetes", "--yes").code == ExitCode.OK
     assert server.get("persistentvolumeclaims", "store-data") is None
+
+
+def _pod(server: MockServer, name: str, container: str = "store") -> None:
+    labels = {
+        "app.kubernetes.io/part-of": NAMESPACE,
+        "app.kubernetes.io/instance": "store",
+    }
+    pod = {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": name, "namespace": NAMESPACE, "labels": labels},
+        "spec": {"containers": [{"name": container}]},
+    }
+    server.store("pods", NAMESPACE, pod, "ADDED")
+
+
+def test_logs_name_the_pod_where_there_are_several(server: MockServer, millpond: Millpond) -> None:
+    millpond("up", "--target", "kubernetes")
+    _pod(server, "store-0")
+    server.logs["store-0"] = "opened\nlistens\n"
+    assert millpond("logs", "store").out.splitlines() == ["opened", "listens"]
+    _pod(server, "store-1")
+    server.logs["store-1"] = "joined\n"
+    assert set(millpond("logs", "store", "--follow").out.splitlines()) == {
+        "store-0/store │ opened",
+        "store-0/store │ listens",
+        "store-1/store │ joined",
+    }
+    assert millpond("logs", "store/other").code == ExitCode.FAILED
+
+
+def test_following_asks_for_the_stream(server: MockServer, millpond: Millpond) -> None:
+    millpond("up", "--target", "kubernetes")
+    _pod(server, "store-0")
+    millpond("logs", "store", "--follow", "-n", "7")
+    (asked,) = [params for _, path, params in server.requests if path.endswith("/log")]
+    assert (asked["follow"], asked["tailLines"]) == ("true", "7")
+
+
+def test_the_dashboard_is_found_where_it_is_and_led_to_by_kubectl(
+    server: MockServer, millpond: Millpond, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fake = tmp_path / "bin/kubectl"
+    fake.parent.mkdir()
+    fake.write_text(
+        "#!/bin/sh\n"
+        '[ "$1" = version ] && { echo \'{"clientVersion": {"gitVersion": "v1.36.0"}}\'; exit; }\n'
+        f'echo "$@" > {tmp_path}/asked\n'
+    )
+    fake.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{fake.parent}:/usr/bin:/bin")
+    said = millpond("dashboard", "--target", "kubernetes")
+    assert said.code == ExitCode.FAILED
+    assert "no Kubernetes dashboard" in said.err
+
+    name, namespace = "kubernetes-dashboard-kong-proxy", "kubernetes-dashboard"
+    service = {
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": {"name": name, "namespace": namespace},
+    }
+    server.store("services", namespace, service, "ADDED")
+    said = millpond("dashboard", "--target", "kubernetes", "--port", "8123")
+    assert said.code == ExitCode.OK, said.err
+    path = f"api/v1/namespaces/{namespace}/services/https:{name}:443/proxy/"
+    assert said.out == f"http://127.0.0.1:8123/{path}\n"
+    assert (tmp_path / "asked").read_text() == "proxy --address=127.0.0.1 --port=8123\n"
 
 
 def test_env_wants_addresses_that_reach_the_cluster(server: MockServer, millpond: Millpond) -> None:

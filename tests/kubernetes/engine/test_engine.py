@@ -162,6 +162,20 @@ def test_a_failure_takes_only_dependants_along_and_the_next_up_goes_on() -> None
     run(test)
 
 
+def test_jobs_of_an_earlier_wiring_go_even_when_the_new_one_does_not_come_up() -> None:
+    async def test(server: MockServer, cluster: Cluster) -> None:
+        await up(cluster, bundle(A))
+        (job,) = A.then
+        renamed = {**job, "metadata": {**job["metadata"], "name": "a-job-2"}}
+        server.ready = lambda name: name != "a-job-2"
+        with pytest.raises(NotReadyError):
+            await up(cluster, bundle(Unit("a", unit("a", value="2", claim=True).objects, (renamed,))))
+        assert server.get("jobs", "a-job") is None
+        assert server.get("persistentvolumeclaims", "a-data") is not None
+
+    run(test)
+
+
 def test_a_job_that_fails_shows_its_last_lines() -> None:
     async def test(server: MockServer, cluster: Cluster) -> None:
         server.ready = lambda name: name != "a-job"

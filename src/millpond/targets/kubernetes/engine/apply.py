@@ -125,6 +125,9 @@ class Applier:
         await self._wait_for(unit)
         self._tell(name, Phase.STARTING)
         looks = {id(look.obj): look for look in self.survey.looks.get(name, [])}
+        leavers = self.survey.leavers.get(name, [])
+        # Jobs of an earlier wiring would go on beside the new ones, and outlive an `up` that fails.
+        await remove(self.cluster, [obj for obj in leavers if obj["kind"] == "Job"], propagation="Background")
         done: list[Object] = []
         for stage in kinds.steps(unit.objects):
             made = list(await asyncio.gather(*(self._put(looks[id(obj)]) for obj in stage)))
@@ -138,8 +141,9 @@ class Applier:
             self._tell(name, Phase.PROVISIONING)
             jobs = await asyncio.gather(*(self._put(looks[id(obj)]) for obj in unit.then))
             await self._gate(name, list(jobs), board, Phase.PROVISIONING)
-        for obj in self.survey.leavers.get(name, []):
-            await self.cluster.delete(obj, uid=obj["metadata"]["uid"])
+        for obj in leavers:
+            if obj["kind"] != "Job":
+                await self.cluster.delete(obj, uid=obj["metadata"]["uid"])
         await self.record.keep(unit)
         self._tell(name, Phase.READY, seconds=time.monotonic() - self._begun[name])
 
