@@ -244,7 +244,7 @@ def graphs(every: list[Data]) -> None:
     for found in every:
         status = found.get("status") or {}
         ready: Data = next((item for item in status.get("conditions", ()) if item["type"] == "Ready"), {})
-        word = "ready" if ready.get("status") == "True" else "failed"
+        word = {"True": "ready", "Unknown": "starting"}.get(ready.get("status", ""), "failed")
         nodes = found["spec"]["nodes"]
         rows.append(
             (

@@ -145,6 +145,14 @@ class ServingClient:
             "PUT", self._path(namespace, str(metadata.get("name", "")), graph=True), dict(document)
         )
 
+    def graph(self, name: str, namespace: str = "default") -> dict[str, Any]:
+        """One graph with its status.
+
+        Raises:
+            ServingError: there is none (status 404), or no answer.
+        """
+        return self._call("GET", self._path(namespace, name, graph=True))
+
     def graphs(self, namespace: str | None = "default") -> Sequence[dict[str, Any]]:
         """All graphs of a namespace, or of all where it is None, by name."""
         items: Sequence[dict[str, Any]] = self._call("GET", self._path(namespace, graph=True))["items"]

@@ -9,6 +9,7 @@ for by annotations, which the module of that name reads.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, field_validator, model_validator
@@ -356,6 +357,18 @@ class InferenceService(Part):
             metadata.pop(key, None)
         metadata.setdefault("namespace", self.metadata.namespace)
         return {"apiVersion": self.apiVersion, "kind": self.kind, "metadata": metadata, "spec": found["spec"]}
+
+
+def prediction_path(document: Mapping[str, Any]) -> str:
+    """Where a step of a graph asks a deployment, by KServe's own rule.
+
+    The document's protocol says it, and where that says none the runtime that KServe would take for the
+    model's format: MLServer for MLflow, which speaks V2; V1 otherwise.
+    """
+    name, model = document["metadata"]["name"], document["spec"]["predictor"]["model"]
+    default = "v2" if model["modelFormat"]["name"] == "mlflow" else "v1"
+    protocol = model.get("protocolVersion") or default
+    return f"/v1/models/{name}:predict" if protocol == "v1" else f"/v2/models/{name}/infer"
 
 
 def read(text: str, source: str) -> InferenceService:

@@ -69,6 +69,31 @@ def test_a_deployment_s_life(mill: Mill, cluster: ClusterInMemory, tmp_path: Pat
     assert "nothing is deployed here" in mill("deployments").output
 
 
+GRAPH = """
+apiVersion: serving.kserve.io/v1alpha1
+kind: InferenceGraph
+metadata: {name: tree}
+spec:
+  nodes:
+    root: {routerType: Sequence, steps: [{serviceName: flights}, {serviceName: flights, data: $response}]}
+"""
+
+
+def test_a_graph_s_life(mill: Mill, cluster: ClusterInMemory, tmp_path: Path) -> None:
+    (tmp_path / "tree.yaml").write_text(GRAPH)
+    assert mill("deploy", "models:/flights/1", "--name", "flights").exit_code == 0
+    made = mill("deploy", "-f", "tree.yaml")
+    assert made.exit_code == 0, made.output
+    assert "graph tree answers" in made.stderr
+    assert made.stdout == "http://tree.example.org\n"
+    (line,) = [line for line in mill("graph", "list").stdout.splitlines() if line.startswith("tree")]
+    assert line.split()[:4] == ["tree", "ready", "Sequence", "1"]
+    assert "calls flights" in mill("undeploy", "flights", "--yes").stderr
+    assert "there is no deployment flights" in mill("graph", "list").stdout
+    assert mill("graph", "delete", "tree").exit_code == 0
+    assert cluster.objects == {}
+
+
 def test_what_needs_a_controller_is_refused_with_what_to_do(mill: Mill, tmp_path: Path) -> None:
     assert mill("deploy", "models:/flights/1", "--name", "flights").exit_code == 0
     for words, said in (

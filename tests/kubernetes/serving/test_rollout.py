@@ -154,8 +154,6 @@ def test_what_nothing_here_does_is_refused_by_name(
     assert cluster.objects == {}
 
 
-def test_graphs_and_measurements_say_what_they_need(serving: ClusterDeployments) -> None:
-    with pytest.raises(MillpondError, match="needs KServe"):
-        serving.apply_graph({"metadata": {"name": "tree"}})
+def test_measurements_say_what_they_need(serving: ClusterDeployments) -> None:
     with pytest.raises(MillpondError, match="drift is not told on a cluster"):
         serving.measured("flights", "drift")

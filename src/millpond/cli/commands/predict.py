@@ -107,12 +107,10 @@ def _first_service(serving: Serving, graph: Data) -> Data | None:
 
 
 def _protocol(service: Data | None) -> str:
-    """What a graph's step speaks, by KServe's rule: the document says it, else the model's format."""
-    if service is None:
-        return "v1"
-    model = service["spec"]["predictor"]["model"]
-    said = model.get("protocolVersion") or ("v2" if model["modelFormat"]["name"] == "mlflow" else "v1")
-    return "v1" if said == "v1" else "v2"
+    """What a graph's step speaks."""
+    from millpond.serving.inferenceservice import prediction_path
+
+    return "v2" if service is not None and prediction_path(service).startswith("/v2") else "v1"
 
 
 def _inputs(serving: Serving, deployment: Data) -> list[Data]:

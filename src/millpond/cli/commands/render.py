@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -62,11 +64,11 @@ def command(session: Session, output: Path | None, kserve: bool, stdout: bool) -
 
 
 def _deployments(target: KubernetesTarget, *, by_kserve: bool) -> dict[str, list[Object]]:
-    """The objects of the project's deployments; what files cannot say is told and left out."""
+    """The objects of the project's deployments and graphs; what files cannot say is told and left out."""
     from millpond.model import document
-    from millpond.model.errors import MillpondError
+    from millpond.serving import inferencegraph
     from millpond.serving.cluster.context import Context
-    from millpond.serving.cluster.gitops import rendered
+    from millpond.serving.cluster.gitops import rendered, rendered_graph
     from millpond.serving.inferenceservice import InferenceService
 
     found: dict[str, list[Object]] = {}
@@ -74,15 +76,33 @@ def _deployments(target: KubernetesTarget, *, by_kserve: bool) -> dict[str, list
     if not paths or not target.platform.providers("inference"):
         return found
     context = Context.of(target.platform, target.catalogue)
+    services: dict[str, Any] = {}
+    graphs = []
     for path in paths:
         read = document.read(path.read_text(), str(path))
-        if not isinstance(read.data, dict) or read.data.get("kind") != "InferenceService":
+        kind = read.data.get("kind") if isinstance(read.data, dict) else None
+        if kind == "InferenceGraph":
+            graphs.append((path, inferencegraph.read(path.read_text(), str(path))))
+        if kind != "InferenceService":
             continue
         service = document.parse(InferenceService, read)
-        try:
+        services[service.metadata.name] = service.document()
+        with _left_out(path):
             found[service.metadata.name] = rendered(service, context, by_kserve=by_kserve)
-        except MillpondError as error:
-            warn(f"{path.name} is left out: {error.message}")
-            if error.hint:
-                hint(error.hint)
+    for path, graph in graphs:
+        with _left_out(path):
+            found[graph.metadata.name] = rendered_graph(graph, context, services, by_kserve=by_kserve)
     return found
+
+
+@contextmanager
+def _left_out(path: Path) -> Iterator[None]:
+    """Tell of what cannot be written into files, and go on with the next."""
+    from millpond.model.errors import MillpondError
+
+    try:
+        yield
+    except MillpondError as error:
+        warn(f"{path.name} is left out: {error.message}")
+        if error.hint:
+            hint(error.hint)

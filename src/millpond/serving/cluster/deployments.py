@@ -20,6 +20,7 @@ from millpond.serving.client import Answer, ServingError
 from millpond.serving.cluster import jobs, kserve, refusals
 from millpond.serving.cluster.context import Context
 from millpond.serving.cluster.forward import ask
+from millpond.serving.cluster.graphs import Graphs, check_name
 from millpond.serving.cluster.memory import Memory
 from millpond.serving.cluster.objects import PORT
 from millpond.serving.cluster.rollout import Rollout
@@ -27,6 +28,7 @@ from millpond.serving.controller.artifacts import Artifact
 from millpond.serving.controller.revisions import meant, revision_of
 from millpond.serving.controller.status import now
 from millpond.serving.controller.store import Record
+from millpond.serving.inferencegraph import from_document
 from millpond.serving.inferenceservice import DEFAULT_NAMESPACE, InferenceService
 from millpond.targets.kubernetes.api import Cluster
 
@@ -99,22 +101,35 @@ class ClusterDeployments:
         self._run(self._delete(name))
 
     def apply_graph(self, document: Mapping[str, Any]) -> Data:
-        """Create or replace an ``InferenceGraph``, which is KServe's on a cluster.
+        """Create or replace an ``InferenceGraph``; its router is on its way then.
 
         Raises:
-            MillpondError: KServe is not installed.
+            MillpondError: the document is refused.
         """
         return self._run(self._apply_graph(dict(document)))
+
+    def graph(self, name: str, namespace: str = DEFAULT_NAMESPACE) -> Data:
+        """One graph with its status, moved on by a step.
+
+        Raises:
+            ServingError: there is none (status 404).
+        """
+        found = self._run(self._graph(name))
+        if found is None:
+            raise ServingError(f"there is no graph {name}", status=404)
+        return found
 
     def graphs(self, namespace: str | None = None) -> Sequence[Data]:
         """All graphs by name."""
         return self._run(self._graphs())
 
     def delete_graph(self, name: str, namespace: str = DEFAULT_NAMESPACE) -> None:
-        """Forget a graph."""
-        found = {"apiVersion": kserve.GRAPH_VERSION, "kind": kserve.GRAPH, "metadata": {"name": name}}
-        found["metadata"] = {"name": name, "namespace": self._context.namespace}
-        self._run(self._cluster.delete(found, propagation="Background"))
+        """Stop a graph and forget it.
+
+        Raises:
+            ServingError: there is none (status 404).
+        """
+        self._run(self._delete_graph(name))
 
     def measured(self, name: str, what: str, **query: object) -> Data:
         """Nothing measures on a cluster.
@@ -138,18 +153,22 @@ class ClusterDeployments:
         namespace: str = DEFAULT_NAMESPACE,
         gateway: bool | None = None,
     ) -> Answer:
-        """One request to a deployment: by its address, else through a port that kubectl forwards.
+        """One request to a deployment or a graph: by its address, else through a port that kubectl forwards.
 
         Raises:
             ServingError: with the sentence and status of an answer from 400 on, or when nothing answers.
         """
         wanted = (headers or {}).get("x-revision")
-        found = self.get(name)
+        found = self._run(self._get(name)) or self._run(self._graph(name))
+        if found is None:
+            raise ServingError(f"there is no deployment {name}", status=404)
         status = found["status"]
-        service = f"{name}-predictor" if status.get("deploymentMode") == kserve.MODE else wanted or name
-        port = 80 if status.get("deploymentMode") == kserve.MODE else PORT
-        place = (self._context.namespace, service, port)
-        return ask(status.get("url"), self._cluster.context, place, path, payload, headers)
+        graph, theirs = found["kind"] == kserve.GRAPH, status.get("deploymentMode") == kserve.MODE
+        service = f"{name}-predictor" if theirs and not graph else wanted or name
+        place = (self._context.namespace, service, 80 if theirs else PORT)
+        # A router that is asked by another host than its graph's finds the graph by the path.
+        inside = f"/graphs/{name}{path}" if graph and not theirs else path
+        return ask(status.get("url"), self._cluster.context, place, (path, inside), payload, headers)
 
     # --- inside -------------------------------------------------------------------------------------------
 
@@ -188,6 +207,7 @@ class ClusterDeployments:
             return await kserve.apply(self._cluster, await self._here(), service)
         context = await self._here()
         refusals.check(service, context)
+        await check_name(self._cluster, context, service.metadata.name, graph=False)
         memory, rollout = await self._rollout()
         record = await memory.load(service.metadata.name)
         if record is None:
@@ -201,6 +221,7 @@ class ClusterDeployments:
         record.document = written
         record.generation += 1
         await rollout.begin(record, revision)
+        await Graphs(self._cluster, context, memory).refresh(record.name)
         return await rollout.look(record)
 
     async def _artifact(self, context: Context, service: InferenceService) -> Artifact:
@@ -240,20 +261,35 @@ class ClusterDeployments:
         if record is None:
             raise ServingError(f"there is no deployment {name}", status=404)
         await rollout.end(record)
+        await (await self._pictures()).refresh(name)
+
+    async def _pictures(self) -> Graphs:
+        context = await self._here()
+        return Graphs(self._cluster, context, Memory(self._cluster, context))
 
     async def _apply_graph(self, document: Data) -> Data:
-        if not await self._kserve():
-            name = document["metadata"]["name"]
-            raise MillpondError(
-                f"the graph {name} needs KServe on a cluster, and it is not installed",
-                hint="add the component kserve, or run graphs on the target local",
-            )
-        return await kserve.apply_graph(self._cluster, await self._here(), document)
+        if await self._kserve():
+            return await kserve.apply_graph(self._cluster, await self._here(), document)
+        document.pop("status", None)
+        graph = from_document(document)
+        await check_name(self._cluster, await self._here(), graph.metadata.name, graph=True)
+        return await (await self._pictures()).apply(graph)
+
+    async def _graph(self, name: str) -> Data | None:
+        if await self._kserve():
+            return await kserve.graph(self._cluster, await self._here(), name)
+        return await (await self._pictures()).get(name)
 
     async def _graphs(self) -> Sequence[Data]:
-        if not await self._kserve():
-            return []
-        return await self._cluster.list(kserve.GRAPH_VERSION, kserve.GRAPH, namespace=self._context.namespace)
+        if await self._kserve():
+            return await kserve.graphs(self._cluster, await self._here())
+        return await (await self._pictures()).every()
+
+    async def _delete_graph(self, name: str) -> None:
+        if await self._kserve():
+            await kserve.delete_graph(self._cluster, await self._here(), name)
+            return
+        await (await self._pictures()).delete(name)
 
     @staticmethod
     def _unmeasured(what: str) -> MillpondError:

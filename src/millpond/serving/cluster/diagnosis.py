@@ -10,6 +10,7 @@ Data = Mapping[str, Any]
 
 _IMAGE = ("ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull")
 _CONFIGURED = ("CreateContainerConfigError", "CreateContainerError", "RunContainerError")
+_WHAT = {"fetch": "the model cannot be fetched", "router": "the router does not start"}
 _TRIES = 2
 """Starts of a container after which a failure is one."""
 
@@ -43,7 +44,7 @@ def state(deployment: Data | None, pods: Iterable[Data]) -> State:
     seen = status.get("observedGeneration", 0) >= deployment["metadata"].get("generation", 0)
     if seen and status.get("availableReplicas", 0) >= wanted and status.get("updatedReplicas", 0) >= wanted:
         return State(ready=True)
-    found = [_pod(pod) for pod in pods if not pod["metadata"].get("deletionTimestamp")]
+    found = [pod_state(pod) for pod in pods if not pod["metadata"].get("deletionTimestamp")]
     for each in found:
         if each.failed:
             return each
@@ -54,7 +55,8 @@ def state(deployment: Data | None, pods: Iterable[Data]) -> State:
     return State(message=waiting[0] if waiting else "waiting for its pods")
 
 
-def _pod(pod: Data) -> State:
+def pod_state(pod: Data) -> State:
+    """A pod's state."""
     name, status = pod["metadata"]["name"], pod.get("status") or {}
     for condition in status.get("conditions") or ():
         if condition["type"] == "PodScheduled" and condition["status"] == "False":
@@ -65,7 +67,8 @@ def _pod(pod: Data) -> State:
             return found
     if all(each.get("ready") for each in status.get("containerStatuses") or ()):
         return State(ready=bool(status.get("containerStatuses")), message=f"pod {name} is starting")
-    return State(message="loading the model")
+    loads = any(each["name"] == "model" for each in status.get("containerStatuses") or ())
+    return State(message="loading the model" if loads else f"pod {name} is starting")
 
 
 def container_state(container: Data, pod: str) -> State | None:
@@ -85,7 +88,7 @@ def container_state(container: Data, pod: str) -> State | None:
         if failure.get("reason") == "OOMKilled":
             said = "it needed more memory than its limit"
         told = said or f"it ended with exit code {failure.get('exitCode')}"
-        what = "the model cannot be fetched" if container["name"] == "fetch" else "the model does not load"
+        what = _WHAT.get(container["name"], "the model does not load")
         again = container.get("restartCount", 0) >= _TRIES or reason == "CrashLoopBackOff"
         return State(failed=again, message=f"{what}: {told}")
     if container["name"] == "fetch" and state.get("running"):

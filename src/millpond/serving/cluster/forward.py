@@ -1,4 +1,4 @@
-"""One request to a model from this machine: by its address, else through a port that kubectl forwards."""
+"""One request to a model or a graph from here: by its address, else through a port that kubectl forwards."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ def ask(
     url: str | None,
     context: str,
     place: tuple[str, str, int],
-    path: str,
+    paths: tuple[str, str],
     payload: Any,
     headers: Mapping[str, str] | None,
 ) -> Answer:
-    """Ask a model.
+    """Ask a model or a graph.
 
     Args:
         url: its public address; where nothing answers there, the port is forwarded.
         context: the kubeconfig's context.
         place: namespace, Service and its port.
-        path: of the request.
+        paths: of the request, at its address and at the Service.
         payload: its JSON body; None asks with GET.
         headers: more headers.
 
@@ -40,12 +40,12 @@ def ask(
     """
     if url:
         try:
-            return _asked(url + path, payload, headers)
+            return _asked(url + paths[0], payload, headers)
         except ServingError as error:
             if error.status:
                 raise
     with forwarded(context, *place) as port:
-        return _asked(f"http://127.0.0.1:{port}{path}", payload, headers)
+        return _asked(f"http://127.0.0.1:{port}{paths[1]}", payload, headers)
 
 
 @contextlib.contextmanager

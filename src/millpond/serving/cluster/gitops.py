@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
+from typing import Any
 
 from millpond.model.errors import MillpondError
-from millpond.serving.cluster import kserve, objects, refusals, routes
+from millpond.serving.cluster import graph_objects, kserve, objects, refusals, routes
 from millpond.serving.cluster.context import Context
 from millpond.serving.controller.artifacts import Artifact
 from millpond.serving.controller.revisions import revision_of
 from millpond.serving.controller.store import Record, Replica
+from millpond.serving.inferencegraph import InferenceGraph
 from millpond.serving.inferenceservice import InferenceService
 from millpond.targets.kubernetes.bundle import Object
 
@@ -57,4 +60,35 @@ def rendered(service: InferenceService, context: Context, *, by_kserve: bool = F
     ]
     if context.http_routes:
         found += routes.http_routes(context, record, {revision.name})
+    return found
+
+
+def rendered_graph(
+    graph: InferenceGraph, context: Context, services: Mapping[str, Any], *, by_kserve: bool = False
+) -> list[Object]:
+    """The objects of a graph, the same for the same documents; nothing is asked.
+
+    Args:
+        graph: the graph.
+        context: where.
+        services: the documents of the deployments beside it, by name.
+        by_kserve: whether the cluster has KServe.
+
+    Raises:
+        MillpondError: it calls a deployment that is none of them, or asks for what is not done.
+    """
+    name = graph.metadata.name
+    if by_kserve:
+        return [kserve.graph_document(graph.document(), context)]
+    graph_objects.check(graph, context)
+    missing = [service for service in graph.services() if service not in services]
+    if missing:
+        raise MillpondError(
+            f"the graph {name} calls {', '.join(missing)}, which no file says how to reach",
+            hint=f"put deployments/{missing[0]}.yaml beside it",
+        )
+    told = {service: graph_objects.address(context, services[service]) for service in graph.services()}
+    found = [graph_objects.config(context, graph, told), *graph_objects.running(context, graph, told)]
+    if context.http_routes:
+        found += graph_objects.http_routes(context, graph)
     return found

@@ -95,16 +95,15 @@ async def run(cluster: Cluster, found: Object) -> dict[str, Any]:
             for each in await cluster.list(
                 "v1", "Pod", namespace=namespace, labels={"batch.kubernetes.io/job-name": name}
             ):
+                said = diagnosis.pod_state(each).message or said
                 status = each.get("status") or {}
                 for container in status.get("containerStatuses") or ():
                     ended = (container.get("state") or {}).get("terminated")
                     if ended:
                         return _answer(name, ended)
                     state = diagnosis.container_state(container, name)
-                    if state is not None:
-                        if state.failed:
-                            raise MillpondError(state.message)
-                        said = state.message
+                    if state is not None and state.failed:
+                        raise MillpondError(state.message)
             await asyncio.sleep(_PAUSE)
         raise MillpondError(f"the Job {name} did not end in {_PATIENCE:g} s: {said}", hint="kubectl describe")
     finally:
@@ -129,10 +128,10 @@ async def resolved(cluster: Cluster, context: Context, deployment: str, uri: str
 
 
 async def published(
-    cluster: Cluster, context: Context, deployment: str, routes: list[dict[str, Any]]
+    cluster: Cluster, context: Context, name: str, routes: list[dict[str, Any]], *, whose: str = "deployment"
 ) -> list[str]:
-    """Put a deployment's routes at the platform's gateway; the addresses that it answers by."""
+    """Put the routes of a deployment or a graph at the platform's gateway; the addresses they answer by."""
     env = [*context.entrance, {"name": pod.ROUTES, "value": escaped(json.dumps(routes))}]
-    owner = f"deployment-{deployment}"
-    made = job(context, deployment, "publish", ["--owner", owner], env, uuid.uuid4().hex[:8])
+    owner = f"{whose}-{name}"
+    made = job(context, name, "publish", ["--owner", owner], env, uuid.uuid4().hex[:8])
     return [str(url) for url in (await run(cluster, made))["urls"]]

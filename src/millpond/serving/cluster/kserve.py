@@ -197,14 +197,37 @@ async def delete(cluster: Cluster, context: Context, name: str) -> None:
     await cluster.delete(found)
 
 
+async def graph(cluster: Cluster, context: Context, name: str) -> Data | None:
+    """One graph."""
+    found = await cluster.get(GRAPH_VERSION, GRAPH, name, context.namespace)
+    return None if found is None else told(found)
+
+
+async def graphs(cluster: Cluster, context: Context) -> list[Data]:
+    """All graphs of the namespace."""
+    return [told(item) for item in await cluster.list(GRAPH_VERSION, GRAPH, namespace=context.namespace)]
+
+
+async def delete_graph(cluster: Cluster, context: Context, name: str) -> None:
+    """Have KServe end a graph."""
+    where = {"name": name, "namespace": context.namespace}
+    found: Object = {"apiVersion": GRAPH_VERSION, "kind": GRAPH, "metadata": where}
+    await cluster.delete(found, propagation="Background")
+
+
 async def apply_graph(cluster: Cluster, context: Context, graph: Data) -> Data:
     """Hand a graph to KServe."""
+    return told(await cluster.apply(graph_document(graph, context)))
+
+
+def graph_document(graph: Data, context: Context) -> Object:
+    """A graph as KServe takes it. Pure."""
     found = copy.deepcopy(graph)
     found.pop("status", None)
     metadata = found["metadata"]
     metadata["namespace"] = context.namespace
     metadata["labels"] = {**metadata.get("labels", {}), **labels(context, metadata["name"])}
-    return told(await cluster.apply(found))
+    return found
 
 
 def told(found: Mapping[str, Any]) -> Data:

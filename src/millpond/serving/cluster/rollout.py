@@ -9,7 +9,6 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
-from millpond.model.errors import MillpondError
 from millpond.serving.cluster import jobs, objects, routes
 from millpond.serving.cluster.context import Context
 from millpond.serving.cluster.diagnosis import State, state
@@ -19,7 +18,6 @@ from millpond.serving.controller.status import now, set_conditions, shown
 from millpond.serving.controller.store import Record, Replica, Revision
 from millpond.serving.inferenceservice import InferenceService
 from millpond.targets.kubernetes.api import Cluster
-from millpond.targets.kubernetes.bundle import Object
 
 Data = dict[str, Any]
 KEPT = 3
@@ -131,7 +129,7 @@ class Rollout:
         if self._context.http_routes:
             made = routes.http_routes(self._context, after, ready)
             applied = [await self._cluster.apply(each, force=True) for each in made]
-            return next((told for told in map(_taken, applied) if told), None)
+            return next((told for told in map(routes.taken, applied) if told), None)
         if self._context.gateway:
             found = routes.gateway_routes(self._context, after, ready)
             await jobs.published(self._cluster, self._context, after.name, found)
@@ -188,24 +186,3 @@ def settled(record: Record, revision: Revision) -> Record:
         found.previous = found.active
     found.active, found.candidate, found.percent = revision.name, None, 0
     return found
-
-
-def _taken(route: Object) -> str | None:
-    """What an HTTPRoute still waits for; None when its Gateway serves it.
-
-    Raises:
-        MillpondError: the Gateway refuses it.
-    """
-    name, generation = route["metadata"]["name"], route["metadata"].get("generation", 0)
-    conditions = [
-        condition
-        for parent in (route.get("status") or {}).get("parents") or ()
-        for condition in parent.get("conditions") or ()
-        if condition.get("observedGeneration", 0) >= generation
-    ]
-    for condition in conditions:
-        if condition["type"] in ("Accepted", "ResolvedRefs") and condition["status"] == "False":
-            raise MillpondError(f"the Gateway refuses HTTPRoute {name}: {condition.get('message', '')}")
-    if any(each["type"] == "Accepted" and each["status"] == "True" for each in conditions):
-        return None
-    return f"waiting until the Gateway takes HTTPRoute {name}"

@@ -60,10 +60,22 @@ def http_routes(context: Context, record: Record, ready: set[str]) -> list[Objec
     by_host: dict[str, list[Route]] = {}
     for route in gateway_routes(context, record, ready):
         by_host.setdefault(route["host"], []).append(route)
-    return [_http_route(context, record, host, found) for host, found in by_host.items()]
+    found = labels(context, record.name)
+    return [http_route(context, record.name, found, host, rules) for host, rules in by_host.items()]
 
 
-def _http_route(context: Context, record: Record, host: str, found: list[Route]) -> Object:
+def http_route(
+    context: Context, own: str, own_labels: dict[str, str], host: str, found: list[Route]
+) -> Object:
+    """The HTTPRoute of one host of a deployment or a graph.
+
+    Args:
+        context: where.
+        own: whose.
+        own_labels: the labels of its objects.
+        host: the name below the domain.
+        found: the routes of that host, as the platform's own gateway takes them.
+    """
     routes = context.cluster.routes
     namespace, _, gateway = routes.gateway.rpartition("/")
     parent: dict[str, Any] = {"group": _GROUP, "kind": "Gateway", "name": gateway}
@@ -71,20 +83,41 @@ def _http_route(context: Context, record: Record, host: str, found: list[Route])
         parent["namespace"] = namespace
     if routes.section:
         parent["sectionName"] = routes.section
-    name = record.name if host == record.name else names.resource(record.name, host)
+    name = own if host == own else names.resource(own, host)
     return {
         "apiVersion": f"{_GROUP}/v1",
         "kind": "HTTPRoute",
-        "metadata": {"name": name, "namespace": context.namespace, "labels": labels(context, record.name)},
+        "metadata": {"name": name, "namespace": context.namespace, "labels": own_labels},
         "spec": {
             "parentRefs": [parent],
             "hostnames": [f"{host}.{routes.host}"],
-            "rules": [_rule(record, route) for route in found],
+            "rules": [_rule(own, route) for route in found],
         },
     }
 
 
-def _rule(record: Record, route: Route) -> dict[str, Any]:
+def taken(route: Object) -> str | None:
+    """What an HTTPRoute still waits for; None when its Gateway serves it.
+
+    Raises:
+        MillpondError: the Gateway refuses it.
+    """
+    name, generation = route["metadata"]["name"], route["metadata"].get("generation", 0)
+    conditions = [
+        condition
+        for parent in (route.get("status") or {}).get("parents") or ()
+        for condition in parent.get("conditions") or ()
+        if condition.get("observedGeneration", 0) >= generation
+    ]
+    for condition in conditions:
+        if condition["type"] in ("Accepted", "ResolvedRefs") and condition["status"] == "False":
+            raise MillpondError(f"the Gateway refuses HTTPRoute {name}: {condition.get('message', '')}")
+    if any(each["type"] == "Accepted" and each["status"] == "True" for each in conditions):
+        return None
+    return f"waiting until the Gateway takes HTTPRoute {name}"
+
+
+def _rule(name: str, route: Route) -> dict[str, Any]:
     found: dict[str, Any] = {
         "matches": [_match(path, route.get("when")) for path in route.get("paths") or ["/"]],
         "backendRefs": [
@@ -103,7 +136,7 @@ def _rule(record: Record, route: Route) -> dict[str, Any]:
         found["filters"] = mirrors
     sticky = route.get("sticky")
     if sticky:
-        found["sessionPersistence"] = _session(record, sticky)
+        found["sessionPersistence"] = _session(name, sticky)
     return found
 
 
@@ -121,15 +154,14 @@ def _backend(target: dict[str, Any]) -> dict[str, Any]:
     return {"group": "", "kind": "Service", "name": target["name"], "port": port}
 
 
-def _session(record: Record, sticky: dict[str, Any]) -> dict[str, Any]:
+def _session(name: str, sticky: dict[str, Any]) -> dict[str, Any]:
     """By a cookie that the gateway hands out, or by a header that it hands out and the client sends back.
 
     Neither reads a user's name out of the client's own header, as the platform's gateway does.
     """
     if sticky.get("header"):
         raise MillpondError(
-            f"{record.name} asks for clients that stay by the header {sticky['header']}, "
-            "which HTTPRoutes cannot do",
+            f"{name} asks for clients that stay by the header {sticky['header']}, which HTTPRoutes cannot do",
             hint="write sticky: cookie, or let the platform's own gateway lead requests",
         )
     hours = max(1, round(sticky["seconds"] / 3600))

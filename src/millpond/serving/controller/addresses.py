@@ -1,14 +1,11 @@
-"""Where a deployment predicts, for the router that calls it as a step of a graph.
-
-KServe's own rule for the path: the protocol of the document says it, and where that says none the
-runtime that KServe would take for the model's format (MLServer for MLflow, which speaks V2; V1 otherwise).
-"""
+"""Where a deployment predicts, for the router that calls it as a step of a graph."""
 
 from __future__ import annotations
 
 from urllib.parse import urlsplit
 
 from millpond.serving.controller.deployments import Deployments
+from millpond.serving.inferenceservice import prediction_path
 
 
 class Addresses:
@@ -29,11 +26,7 @@ class Addresses:
         document = self._deployments.document(name)
         if document is None:
             return None
-        model = document["spec"]["predictor"]["model"]
-        protocol = model.get("protocolVersion") or (
-            "v2" if model["modelFormat"]["name"] == "mlflow" else "v1"
-        )
-        path = f"/v1/models/{name}:predict" if protocol == "v1" else f"/v2/models/{name}/infer"
+        path = prediction_path(document)
         if self._gateway:
             return f"http://{name}.localhost:{urlsplit(self._gateway).port or 80}{path}"
         address = self._deployments.address(name)

@@ -45,8 +45,8 @@ def main(argv: list[str] | None = None) -> int:
     )
     for noisy in ("_granian", "asyncio"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
-    if not _free(options.port):
-        log.error("port %s of %s is taken", options.port, HOST)
+    if not _free(options.host, options.port):
+        log.error("port %s of %s is taken", options.port, options.host)
         return 1
     asyncio.run(_serve(options))
     logging.shutdown()
@@ -129,19 +129,19 @@ async def _serve(options: argparse.Namespace) -> None:
 
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, stop)
-        log.info("the router listens on %s:%s", HOST, options.port)
+        log.info("the router listens on %s:%s", options.host, options.port)
         try:
             await server.serve()
         finally:
             await activator.finish()
 
 
-def _free(port: int) -> bool:
+def _free(host: str, port: int) -> bool:
     """Whether the port can be had; the server's own socket would share it with another server's."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            probe.bind((HOST, port))
+            probe.bind((host, port))
         except OSError:
             return False
     return True
