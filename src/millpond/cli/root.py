@@ -25,6 +25,7 @@ class Entry:
 
 _PLATFORM = "Platform"
 _LOOK = "Look and use"
+_LAKE = "Lake"
 _PIPELINES = "Pipelines"
 _MODELS = "Models"
 _KNOW = "Know"
@@ -49,6 +50,7 @@ COMMANDS: dict[str, Entry] = {
     "forward": Entry(_LOOK, "Forward a cluster's components to this machine", "forward"),
     "dashboard": Entry(_LOOK, "Lead to the Kubernetes dashboard of the cluster", "dashboard"),
     "why": Entry(_LOOK, "Say why a component is there, and who is wired to it", "why"),
+    "lake": Entry(_LAKE, "Users of the lake and their rights", "lake"),
     "demo": Entry(_PIPELINES, "Bring up the starter platform and run a demo on it", "demo"),
     "run": Entry(_PIPELINES, "Run a pipeline on the platform", "run"),
     "runs": Entry(_PIPELINES, "List the runs, or show one", "runs"),
@@ -109,7 +111,7 @@ class Root(click.Group):
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """The commands by section, in the order of use."""
-        for section in (_PLATFORM, _LOOK, _PIPELINES, _MODELS, _KNOW):
+        for section in (_PLATFORM, _LOOK, _LAKE, _PIPELINES, _MODELS, _KNOW):
             with formatter.section(section):
                 formatter.write_dl(
                     [
