@@ -194,4 +194,4 @@ def test_run_sh_flags(capfd: pytest.CaptureFixture[str]) -> None:
     assert entry.run(["datamill", "-l", "-i", "-u"]) == ExitCode.USAGE
     assert "contradict each other" in capfd.readouterr().err
     assert entry.run(["datamill", "-h", "-i"]) == ExitCode.FAILED
-    assert "needs the Kubernetes target" in capfd.readouterr().err
+    assert "--target kubernetes" in capfd.readouterr().err

@@ -85,8 +85,8 @@ def test_another_place_needs_a_cluster_and_does_nothing_here(location: str, acti
     (found,) = actions(f"{location} {action}")
     assert isinstance(found, NeedsCluster)
     assert str(found) == (
-        f"{location} needs the Kubernetes target, which this version does not have yet; "
-        "on this machine use -l in its place"
+        f"{location} means a cluster, which run.sh does not bring a platform up on; "
+        "`millpond up -f FLAVOUR --target kubernetes` does, and on this machine -l"
     )
 
 
@@ -94,7 +94,7 @@ def test_another_place_needs_a_cluster_and_does_nothing_here(location: str, acti
 def test_the_dashboard_needs_a_cluster(line: str) -> None:
     (found,) = actions(line)
     assert isinstance(found, NeedsCluster)
-    assert str(found).startswith("-p shows a cluster's dashboard and needs the Kubernetes target")
+    assert str(found).startswith("-p shows a cluster's dashboard, and")
     assert "millpond open" in found.instead
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -98,12 +98,13 @@ class Session:
         from millpond.flavours import loader
 
         path, project = self.locate()
-        return self._aimed(replace(loader.read(path), folder=project))
-
-    def _aimed(self, source: Source) -> Source:
-        """The flavour for the chosen target: options first, then what `up` noted here, then its own words."""
-        noted = self._choice(source.project).read() if self.kind != "local" else {}
+        noted = self._choice(project).read() if self.kind != "local" else {}
         kind = self.kind or ("kubernetes" if self.context or self.namespace else noted.get("target"))
+        found = replace(loader.read(path, cluster=kind == "kubernetes"), folder=project)
+        return self._aimed(found, kind, noted)
+
+    def _aimed(self, source: Source, kind: str | None, noted: Mapping[str, str]) -> Source:
+        """The flavour for the chosen target: options first, then what `up` noted here, then its own words."""
         flavour = source.flavour
         if kind is None and flavour.target != "kubernetes":
             return source

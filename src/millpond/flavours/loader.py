@@ -71,8 +71,12 @@ def find(start: Path) -> Path:
     raise NoFlavourError(f"no {FILE} in {start} or above it", hint="millpond init starter writes one")
 
 
-def read(path: Path) -> Source:
+def read(path: Path, *, cluster: bool = False) -> Source:
     """Read a flavour file, Millpond's own or Data-Mill's.
+
+    Args:
+        path: the file.
+        cluster: whether a cluster is meant, which Data-Mill's do not say; Millpond's own say it themselves.
 
     Raises:
         DocumentError: it is wrong, with the place.
@@ -87,7 +91,7 @@ def read(path: Path) -> Source:
         # Imported where it is needed: every command reads a flavour, few read one of Data-Mill's.
         from millpond.flavours.datamill import translate
 
-        translated = translate(path)
+        translated = translate(path, cluster=cluster)
         notes = tuple(note.text for note in translated.notes)
         return Source(path, translated.flavour, translated.document, notes)
     return Source(path, document.parse(Flavour, found), found)

@@ -9,7 +9,7 @@ import pytest
 
 from millpond.catalogue import Catalogue
 from millpond.model.component import Chart, Component
-from millpond.model.errors import MillpondError
+from millpond.model.errors import DocumentError, MillpondError
 from millpond.targets.kubernetes.bundle import MANAGED_BY, Bundle, Release
 from millpond.targets.kubernetes.charts import releases
 from millpond.targets.kubernetes.render import render
@@ -66,6 +66,13 @@ def test_a_values_file_is_taken_from_the_flavours_folder(tmp_path: Path) -> None
 def test_a_values_file_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(MillpondError, match=r"gone\.yaml of trino cannot be read"):
         rendered(tmp_path, {"trino": {"values": "gone.yaml"}})
+
+
+@pytest.mark.parametrize(("text", "place"), [("a: 1\nb: [", "3:1"), ("- a", "1:1")])
+def test_a_mistake_in_a_values_file_is_told_with_its_place(text: str, place: str, tmp_path: Path) -> None:
+    (tmp_path / "trino.yaml").write_text(text)
+    with pytest.raises(DocumentError, match=rf"trino\.yaml:{place}: "):
+        rendered(tmp_path, {"trino": {"values": "trino.yaml"}})
 
 
 @pytest.mark.slow

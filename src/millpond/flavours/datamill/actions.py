@@ -12,7 +12,8 @@ from typing import Literal
 from millpond.flavours.datamill.flags import USAGE, Debug, Request
 from millpond.flavours.datamill.settings import Location
 
-NO_CLUSTER = "needs the Kubernetes target, which this version does not have yet"
+NO_CLUSTER = "means a cluster, which run.sh does not bring a platform up on"
+ON_CLUSTER = "`millpond up -f FLAVOUR --target kubernetes` does, and on this machine -l"
 
 
 @dataclass(frozen=True)
@@ -118,9 +119,9 @@ def plan(request: Request) -> list[Action]:
     if request.help:
         return [ShowUsage()]
     if request.location == "remote":
-        return [NeedsCluster("-r", NO_CLUSTER, "on this machine use -l in its place")]
+        return [NeedsCluster("-r", NO_CLUSTER, ON_CLUSTER)]
     if request.location == "hybrid":
-        return [NeedsCluster("-h", NO_CLUSTER, "on this machine use -l in its place")]
+        return [NeedsCluster("-h", NO_CLUSTER, ON_CLUSTER)]
     source = Source(request.flavour, request.target_file, "local", request.component)
     actions: list[Action] = []
     if request.actions & {"i", "s"}:
@@ -134,8 +135,9 @@ def plan(request: Request) -> list[Action]:
         if "a" in request.actions:
             actions.append(Down(source))
     if "p" in request.actions:
-        instead = "on this machine use `millpond status` and `millpond open NAME`"
-        actions.append(NeedsCluster("-p", f"shows a cluster's dashboard and {NO_CLUSTER}", instead))
+        instead = "use `millpond status` and `millpond open NAME`"
+        reason = "shows a cluster's dashboard, and the platform is on this machine"
+        actions.append(NeedsCluster("-p", reason, instead))
     if "d" in request.actions:
         # Last, because the shell stays open.
         actions.append(Shell(source, request.debug))

@@ -31,7 +31,7 @@ class Settings:
         config: the merged configuration.
         document: the same, every key with its place.
         values_file: its values file, None when it has none or Data-Mill's own is meant.
-        values: what is in it; only read for components that take something from it.
+        values: what is in it; only read for components that take something from it, or whose chart may.
     """
 
     name: str
@@ -110,13 +110,14 @@ class Configuration:
             )
         return found
 
-    def settings(self, name: str, entry: Entry, *, used: bool) -> Settings:
+    def settings(self, name: str, entry: Entry, *, used: bool, chart: bool = False) -> Settings:
         """The settings of one component.
 
         Args:
             name: its folder's name.
             entry: what is known of it.
             used: whether the platform has it; what is left out need not be complete.
+            chart: whether a chart may be given what its values file says.
 
         Raises:
             DocumentError: a value does not fit, or a named file is missing.
@@ -124,7 +125,7 @@ class Configuration:
         merged = self._merged(name, used=used)
         config = documents.parse(ComponentConfig, merged)
         path = self._values_file(name, entry, config, merged)
-        values = _read(path) if path and used and entry.values else None
+        values = _read(path) if path and used and (entry.values or chart) else None
         return Settings(name, config, merged, path, values)
 
     def _merged(self, name: str, *, used: bool) -> Document:

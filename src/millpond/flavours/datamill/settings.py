@@ -93,6 +93,12 @@ class ComponentConfig(BaseModel):
     version: Text | None = Field(default=None, description="The version of its chart")
     setup_timeout: Annotated[int, Field(ge=0)] | None = Field(default=None, description="Seconds")
     storage_class: str | None = None
+    recipe: Literal["service", "chart"] | None = Field(
+        default=None, description="Millpond's: how it is realised on a cluster"
+    )
+    values: dict[str, Any] = Field(
+        default={}, description="Millpond's: values of its chart, over those of its values file"
+    )
 
     @property
     def specific(self) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from millpond.flavours.datamill import mapping
 from millpond.flavours.datamill.configuration import Configuration, Settings
 from millpond.flavours.datamill.layout import Layout
 from millpond.flavours.datamill.mapping import Entry, Names, Rule
-from millpond.flavours.datamill.places import moved
+from millpond.flavours.datamill.places import moved, overlay, part
 from millpond.flavours.datamill.settings import Location, Project, Target
 from millpond.flavours.datamill.targets import find_target, kubeconfig
 from millpond.model import document as documents
@@ -88,6 +88,7 @@ def translate(
     target_file: str | None = None,
     component: str | None = None,
     location: Location = "local",
+    cluster: bool = False,
     catalogue: Names | None = None,
 ) -> DataMillFlavour:
     """Read a Data-Mill flavour, with all files that it names, and translate it.
@@ -97,6 +98,7 @@ def translate(
         target_file: what ``-t`` names: a path, or the name of a file in ``k8s/configs``.
         component: what ``-c`` names: it joins the flavour where it is not in it.
         location: where it is to run.
+        cluster: whether Millpond itself is told of a cluster; a remote or hybrid location always means one.
         catalogue: what components there are; Millpond's own when left out.
 
     Raises:
@@ -104,14 +106,16 @@ def translate(
         UsageError: `component` is unknown, or has no counterpart in the catalogue.
         MillpondError: the flavour file, or the target of a remote location, is missing.
     """
-    translation = _Translation(Path(path), location, Catalogue() if catalogue is None else catalogue)
+    known = Catalogue() if catalogue is None else catalogue
+    translation = _Translation(Path(path), location, cluster or location != "local", known)
     return translation.run(target_file, component)
 
 
 class _Translation:
-    def __init__(self, path: Path, location: Location, catalogue: Names) -> None:
+    def __init__(self, path: Path, location: Location, cluster: bool, catalogue: Names) -> None:
         self.path = path
         self.location = location
+        self.cluster = cluster
         self.catalogue = catalogue
         try:
             self.text = path.read_text(encoding="utf-8")
@@ -146,7 +150,8 @@ class _Translation:
         for name, place in listed:
             entry = mapping.entry(name)
             counterpart = self._counterpart(name, entry, place, wanted=name == chosen)
-            settings = configuration.settings(name, entry, used=counterpart is not None)
+            chart = self.cluster and counterpart is not None and "chart" in counterpart.recipes
+            settings = configuration.settings(name, entry, used=counterpart is not None, chart=chart)
             components[name] = settings
             if settings.config.conventional:
                 kept = ", ".join(f"{key} {value}" for key, value in settings.config.conventional.items())
@@ -162,7 +167,7 @@ class _Translation:
         flavour = Flavour(
             name=_platform_name(self.project.k8s_namespace),
             summary=f"Data-Mill's flavour {self.path.stem}",
-            target="local" if self.location == "local" else "kubernetes",
+            target="kubernetes" if self.cluster else "local",
             components={name: Selection(**options) for name, options in self.selections.items()},
         )
         return DataMillFlavour(
@@ -220,13 +225,12 @@ class _Translation:
     def _counterpart(self, name: str, entry: Entry, place: Place, *, wanted: bool) -> Component | None:
         """Millpond's component in the place of Data-Mill's, with a note either way."""
         found = self.catalogue.component(entry.component) if entry.component else None
-        if found is not None and "service" in found.recipes:
+        if found is not None and (self.cluster or "service" in found.recipes):
             if found.name == name:
                 self.notes.append(Note("mapped", name, f"{name} is in the catalogue", place))
             else:
                 self.notes.append(Note("mapped", name, f"{found.name} stands in for {name}", place))
             return found
-        # What Data-Mill's flavours mean here is a platform on this machine.
         missing = (
             "it runs on a cluster only" if found else f"the catalogue has no component {entry.component} yet"
         )
@@ -253,6 +257,34 @@ class _Translation:
             self._buckets(entry.folders, options)
         options.apply(entry.options, settings.document)
         options.own(entry, settings)
+        if self.cluster:
+            self._realised(name, component, settings)
+
+    def _realised(self, name: str, component: Component, settings: Settings) -> None:
+        """How it is realised on a cluster; where that is by a chart, the values that it is given.
+
+        They are those of the values file, with the section's own merged over them.
+        """
+        selection = self.selections[component.name]
+        at = ("components", component.name)
+        recipe = settings.config.recipe
+        if recipe:
+            selection["recipe"] = recipe
+            moved(settings.document, ("recipe",), (*at, "recipe"), self.made.keys, self.made.values)
+        if (recipe or component.recipes[0]) != "chart":
+            return
+        found = settings.values
+        if found is not None and not isinstance(found.data, dict | None):
+            raise found.error(
+                (), f"the values file of {name} must be a mapping (key: value), not {found.data!r}"
+            )
+        values = found if found is not None and found.data else None
+        if settings.config.values:
+            own = part(settings.document, ("values",))
+            values = overlay(values, own) if values else own
+        if values:
+            selection["values"] = values.data
+            moved(values, (), (*at, "values"), self.made.keys, self.made.values)
 
     def _buckets(self, rule: Rule, options: _Options) -> None:
         """Each folder of the data folder is a bucket of the lake."""

@@ -7,8 +7,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
-
+from millpond.model import document
 from millpond.model.errors import MillpondError
 from millpond.model.platform import Node, Platform
 
@@ -80,23 +79,22 @@ def of_user(node: Node) -> Mapping[str, Any]:
     """What the flavour says under the component's ``values``: a mapping, or that of a file.
 
     Raises:
-        MillpondError: the file cannot be read, or has no mapping.
+        MillpondError: the file cannot be read.
+        DocumentError: it is no YAML, or has no mapping; with the place.
     """
     if not isinstance(node.values, str):
         return node.values
     path = Path(node.values).expanduser()
     try:
-        found = yaml.safe_load(path.read_text(encoding="utf-8"))
+        found = document.read(path.read_text(encoding="utf-8"), str(path))
     except OSError as error:
         raise MillpondError(
             f"the values file {path} of {node.name} cannot be read: {error.strerror}",
             hint="its path is taken from the flavour's folder",
             exit_code=3,
         ) from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise MillpondError(
-            f"the values file {path} of {node.name} is no YAML: {' '.join(str(error).split())}", exit_code=3
-        ) from error
-    if found is not None and not isinstance(found, Mapping):
-        raise MillpondError(f"the values file {path} of {node.name} has no mapping in it", exit_code=3)
-    return found or {}
+    except UnicodeDecodeError as error:
+        raise MillpondError(f"the values file {path} of {node.name} is no text", exit_code=3) from error
+    if found.data is not None and not isinstance(found.data, Mapping):
+        raise found.error((), f"the values file of {node.name} must be a mapping (key: value)")
+    return found.data or {}
