@@ -28,6 +28,7 @@ PAGES: dict[str, Callable[[], str]] = {
     "interfaces.md": catalogue.interfaces,
     "environment.md": environment.page,
     "policies.md": policies.page,
+    "pipeline.schema.json": documents.pipeline_schema,
 }
 
 
@@ -42,7 +43,9 @@ def main() -> int:
     for name, page in PAGES.items():
         path = FOLDER / name
         found = path.read_text(encoding="utf-8") if path.is_file() else ""
-        wanted = HEAD + "\n" + filled(page()).rstrip() + "\n"
+        wanted = page()
+        if name.endswith(".md"):
+            wanted = HEAD + "\n" + filled(wanted).rstrip() + "\n"
         if found == wanted:
             continue
         stale = True

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 from pydantic import BaseModel
 
 from millpond.model import cluster as clusters
@@ -10,11 +12,8 @@ from millpond.model import expression, scope
 from millpond.model import flavour as flavours
 from millpond.model import interface as contracts
 from millpond.model.option import Option
-from millpond.pipelines import document, parameters
-from millpond.pipelines.sinks.lake import LakeKeys
-from millpond.pipelines.steps.command import CommandKeys
-from millpond.pipelines.steps.deploy import DeployKeys
-from millpond.pipelines.steps.python import PythonKeys
+from millpond.pipelines import document, extension, parameters
+from millpond.pipelines.schema import schema
 from reference.markdown import code, keys, table
 
 READING = """\
@@ -204,6 +203,15 @@ TYPES = [
 ]
 
 
+def pipeline_schema() -> str:
+    """The schema of the pipeline file, with the kinds and sinks that Millpond brings."""
+    return json.dumps(schema(builtin_only=True), indent=1) + "\n"
+
+
+def _first_line(kind: type[object]) -> str:
+    return (kind.__doc__ or "").strip().splitlines()[0]
+
+
 def pipeline() -> str:
     """The pipeline file."""
     models: dict[type[BaseModel], str] = {
@@ -211,15 +219,20 @@ def pipeline() -> str:
         parameters.Parameter: "A parameter",
         document.Step: "A step",
         document.Output: "An output",
+        document.Fork: "A further sink of an output",
         document.LakeInput: "An input from the lake",
+        document.Dates: "Partitions by date, under `each`",
+        document.Objects: "Partitions by object, under `each`",
+        document.Schedule: "A schedule",
+        document.Trigger: "A trigger",
     }
-    kinds: dict[str, type[BaseModel]] = {"python": PythonKeys, "command": CommandKeys, "deploy": DeployKeys}
     found = [
         "# The pipeline file",
         "",
         "`pipeline.yaml` names steps with typed inputs and outputs. [A pipeline of your",
         "own](../guides/pipeline.md) makes one; [pipelines and caching](../concepts/pipelines.md)",
-        "explains what happens when it runs.",
+        "explains what happens when it runs. Editors complete and check the file by",
+        "[its JSON Schema](pipeline.schema.json), or by `millpond pipeline schema` with what is installed.",
         "",
         READING,
         "",
@@ -231,17 +244,19 @@ def pipeline() -> str:
         "Other packages bring more of them by the entry point `millpond.steps`.",
         "",
     ]
-    for name, model in kinds.items():
-        found += [f"### use: {name}", "", keys(model, {}), ""]
+    for name in extension.BUILTIN["millpond.steps"]:
+        kind = extension.find("millpond.steps", name)
+        found += [f"### use: {name}", "", _first_line(kind), "", keys(kind.keys, {}), ""]
     found += [
         "## Sinks",
         "",
         "Other packages bring more of them by the entry point `millpond.sinks`.",
         "",
-        "### sink: lake",
-        "",
-        keys(LakeKeys, {}),
-        "",
+    ]
+    for name in extension.BUILTIN["millpond.sinks"]:
+        sink = extension.find("millpond.sinks", name)
+        found += [f"### sink: {name}", "", _first_line(sink), "", keys(sink.keys, {}), ""]
+    found += [
         "## Types of ports",
         "",
         table(("type", "the function gets", "the function returns", "stored as"), TYPES),
@@ -257,6 +272,7 @@ def pipeline() -> str:
                 ("`${STEP.PORT}`", "an output of another step; in `inputs` and `results`"),
                 ("`${parameters.NAME}`", "a parameter; alone it keeps its type, in text it is printed"),
                 ("`${parameters.NAME.year}`, `.month`, `.day`", "parts of a date, with leading zeros"),
+                ("`${each.NAME}`", "the item, in a step with `each`"),
                 ("`${run.id}`", "the run; a path with it is written anew by every run"),
                 ("`${inputs.PORT}`, `${outputs.PORT}`", "local files, in a command's `run` alone"),
             ],

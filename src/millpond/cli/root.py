@@ -53,6 +53,7 @@ COMMANDS: dict[str, Entry] = {
     "lake": Entry(_LAKE, "Users of the lake and their rights", "lake"),
     "demo": Entry(_PIPELINES, "Bring up the starter platform and run a demo on it", "demo"),
     "run": Entry(_PIPELINES, "Run a pipeline on the platform", "run"),
+    "pipeline": Entry(_PIPELINES, "Check, draw, run, cancel, resume and backfill pipelines", "pipeline"),
     "runs": Entry(_PIPELINES, "List the runs, or show one", "runs"),
     "deploy": Entry(_MODELS, "Serve a model, alone or as canary, shadow, arm or rollout", "deploy"),
     "deployments": Entry(_MODELS, "List what serves, or show one deployment", "deployments"),

@@ -17,6 +17,7 @@ from millpond.pipelines.events import (
     RunEnded,
     RunRefused,
     RunStarted,
+    RunWaits,
     StepChanged,
     StepLogged,
     StepProgress,
@@ -84,10 +85,16 @@ class RunView:
                 lines = [line for line in event.text.splitlines() if line.strip()]
                 row.log = [*row.log, *lines][-20:]
                 row.text = _LEVEL.sub("", lines[-1].strip()) if lines else row.text
+            case RunWaits():
+                self.waits(f"it waits for the run {event.other}, which writes the same paths")
             case RunEnded():
                 self.ended = event
             case RunRefused():
                 self.refused = event
+
+    def waits(self, text: str) -> None:
+        """Tell that the run waits for another one."""
+        note(text)
 
     def _row(self, name: str) -> StepRow:
         return self.rows.setdefault(name, StepRow(name))
@@ -109,6 +116,9 @@ class RunView:
 
 class JsonRunView(RunView):
     """One JSON object per event, on stdout."""
+
+    def waits(self, text: str) -> None:
+        """The event itself says it."""
 
     def __call__(self, event: Event) -> None:
         """Print the event."""

@@ -39,11 +39,19 @@ def run_pipeline(
     Raises:
         MillpondError: the file is wrong, or the platform is not ready.
     """
-    from millpond.cli.environments import installed, shipped
-    from millpond.cli.run_views import run_view
     from millpond.pipelines.launch import Launch
 
     launch = Launch(pipeline, parameters, runs=target.workspace.runs, only=only, force=force)
+    return run_launch(target, launch, offline=offline, logs=logs, as_json=as_json)
+
+
+def run_launch(
+    target: LocalTarget, launch: Launch, *, offline: bool = False, logs: bool = False, as_json: bool = False
+) -> int:
+    """Run what was checked already, and return the exit code; see `run_pipeline`."""
+    from millpond.cli.environments import installed, shipped
+    from millpond.cli.run_views import run_view
+
     require_ready(target)
     lock = launch.pipeline.lock or shipped("science")
     install = asyncio.run(installed(lock, offline=offline, as_json=as_json))
@@ -119,7 +127,9 @@ def _tell_end(view: RunView, launch: Launch) -> int:
     note(f"{launch.pipeline.name} {word} after {seconds_text(view.ended.seconds)} ({counts})")
     show_results(view.ended.results)
     if view.ended.status != "succeeded":
-        hint(f"`millpond runs show {launch.id}` tells of each step; run it again to go on from there")
+        hint(
+            f"`millpond runs show {launch.id}` tells of each step; `millpond pipeline resume` goes on with it"
+        )
     return _exit_code(view)
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+import zoneinfo
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from pydantic import BaseModel
@@ -13,11 +15,25 @@ from millpond.model.errors import DocumentError, DocumentErrors, MillpondError, 
 from millpond.model.expression import ExpressionError
 from millpond.model.expression import parse as parse_expression
 from millpond.pipelines import extension
-from millpond.pipelines.document import STEP, WORD, LakeInput, Output, Pipeline, Step
-from millpond.pipelines.graph import cycle, needs, port_of
+from millpond.pipelines.clock import wrong_cron
+from millpond.pipelines.condition import Condition
+from millpond.pipelines.document import (
+    STEP,
+    WORD,
+    Dates,
+    Fork,
+    LakeInput,
+    Objects,
+    Output,
+    Pipeline,
+    Step,
+)
+from millpond.pipelines.graph import ROOTS, cycle, needs, port_of
 from millpond.pipelines.template import DATE_PARTS
 
-_RESERVED = ("parameters", "run", "inputs", "outputs")
+Each = Mapping[str, Any]
+_NONE: Each = {}
+_OF_RUN = re.compile(r"\$\{(?:parameters|each)\.")
 
 
 def check(pipeline: Pipeline, *, strict: bool) -> None:
@@ -49,11 +65,35 @@ class _Check:
             )
         for name, step in self.pipeline.steps.items():
             yield from self._step(name, step)
+        yield from self._starts()
         if ring := cycle(self._known_needs()):
             at: Path = ("steps", ring[0])
             yield self._at_key(at, f"the steps need each other in a ring: {' -> '.join(ring)}")
         for label, text in self.pipeline.results.items():
             yield from self._port(("results", label), text)
+
+    def _starts(self) -> Iterator[DocumentError]:
+        """What starts runs by itself: the schedule and the triggers."""
+        pipeline = self.pipeline
+        if pipeline.schedule is not None:
+            at: Path = ("schedule",)
+            if wrong := wrong_cron(pipeline.schedule.cron):
+                yield self.document.error(
+                    (*at, "cron"), wrong, hint="such as 0 6 * * 1-5, at six on working days"
+                )
+            zones = zoneinfo.available_timezones()
+            if zones and pipeline.schedule.timezone not in zones:
+                hint = did_you_mean(pipeline.schedule.timezone, zones)
+                yield self.document.error((*at, "timezone"), "there is no such time zone", hint=hint)
+            for name in pipeline.schedule.parameters:
+                if name not in pipeline.parameters:
+                    hint = did_you_mean(name, pipeline.parameters)
+                    yield self._at_key((*at, "parameters", name), f"there is no parameter {name}", hint)
+        for index, trigger in enumerate(pipeline.triggers):
+            if trigger.parameter is not None and trigger.parameter not in pipeline.parameters:
+                hint = did_you_mean(trigger.parameter, pipeline.parameters)
+                message = f"there is no parameter {trigger.parameter}"
+                yield self.document.error(("triggers", index, "parameter"), message, hint=hint)
 
     def _known_needs(self) -> dict[str, list[str]]:
         steps = self.pipeline.steps
@@ -64,21 +104,81 @@ class _Check:
 
     def _step(self, name: str, step: Step) -> Iterator[DocumentError]:
         at: Path = ("steps", name)
-        if not STEP.fullmatch(name) or name in _RESERVED:
+        if not STEP.fullmatch(name) or name in ROOTS:
             yield self._at_key(at, f"{name} cannot be the name of a step", "use letters, digits and hyphens")
         for index, other in enumerate(step.after):
             if other not in self.pipeline.steps:
                 hint = did_you_mean(other, self.pipeline.steps)
                 yield self.document.error((*at, "after", index), f"there is no step {other}", hint=hint)
+        yield from self._each(at, step)
+        yield from self._when(at, step)
         for port, source in step.inputs.items():
-            yield from self._input((*at, "inputs", port), port, source)
+            yield from self._input((*at, "inputs", port), port, source, step.each)
         for port, output in step.outputs.items():
-            yield from self._output((*at, "outputs", port), name, port, output)
+            here: Path = (*at, "outputs", port)
+            if not WORD.fullmatch(port):
+                hint = "use letters, digits and _"
+                yield self._at_key(here, f"{port} cannot be the name of an output", hint)
+            yield from self._output(here, f"{name}.{port}", output.type, output)
+            for index, fork in enumerate(output.forks):
+                yield from self._output((*here, "forks", index), f"{name}.{port}", output.type, fork)
         for key, value in step.arguments.items():
-            yield from self._values((*at, "with", key), value)
+            yield from self._values((*at, "with", key), value, each=step.each)
             if key in step.inputs:
                 yield self._at_key((*at, "with", key), f"{key} is an input as well")
         yield from self._kind(at, step)
+
+    def _each(self, at: Path, step: Step) -> Iterator[DocumentError]:
+        for name, source in step.each.items():
+            here: Path = (*at, "each", name)
+            if not WORD.fullmatch(name):
+                yield self._at_key(here, f"{name} cannot be the name of an item", "use letters, digits and _")
+            if isinstance(source, Objects):
+                yield from self._values((*here, "objects"), source.objects)
+            elif isinstance(source, Dates):
+                yield from self._values((*here, "from"), str(source.first))
+                yield from self._values((*here, "to"), str(source.last))
+            elif isinstance(source, list):
+                yield from self._values(here, source)
+            else:
+                yield from self._list(here, source)
+
+    def _list(self, at: Path, source: str) -> Iterator[DocumentError]:
+        """A text under ``each`` names a parameter that is a list."""
+        wrong = list(self._values(at, source))
+        yield from wrong
+        references = () if wrong else parse_expression(source).references
+        path = references[0].path if len(references) == 1 and str(references[0]) == source.strip() else ()
+        parameter = self.pipeline.parameters.get(path[1]) if path[:1] == ("parameters",) else None
+        if not wrong and (parameter is None or parameter.type != "list"):
+            hint = "write a list, from and to, objects, or ${parameters.NAME} of type list"
+            yield self.document.error(at, f"{source} is no list", hint=hint)
+
+    def _when(self, at: Path, step: Step) -> Iterator[DocumentError]:
+        if step.when is None:
+            return
+        here: Path = (*at, "when")
+        try:
+            condition = Condition.read(step.when)
+        except ValueError as error:
+            hint = "such as ${parameters.deploy}, or ${train.mae} < 20 and not ${parameters.dry}"
+            yield self.document.error(here, str(error), hint=hint)
+            return
+        for reference in condition.references:
+            if reference.path[0] in ROOTS:
+                if wrong := self._reference(reference.path, None, step.each):
+                    yield self.document.error(here, f"{reference}: {wrong[0]}", hint=wrong[1])
+                continue
+            found = list(self._port(here, "${" + ".".join(reference.path[:2]) + "}"))
+            yield from found
+            if not found:
+                yield from self._small(here, *reference.path[:2])
+
+    def _small(self, at: Path, name: str, port: str) -> Iterator[DocumentError]:
+        output = self.pipeline.steps[name].outputs[port]
+        if output.type not in ("json", "number", "text"):
+            message = f"{name}.{port} is a {output.type}, which no condition can look at"
+            yield self.document.error(at, message, hint="let the step give a number, a text or JSON as well")
 
     def _kind(self, at: Path, step: Step) -> Iterator[DocumentError]:
         if not self.strict and not extension.installed("millpond.steps", step.use):
@@ -91,7 +191,7 @@ class _Check:
         keys, wrong = self._keys(kind.keys, step.keys, at, Step)
         yield from wrong
         for key, value in step.keys.items():
-            yield from self._values((*at, key), value, step if key in kind.raw else None)
+            yield from self._values((*at, key), value, step if key in kind.raw else None, step.each)
         if keys is not None:
             for problem in kind().check(step, keys, self.pipeline.folder, self.strict):
                 yield self.document.error((*at, *problem.at), problem.message, hint=problem.hint)
@@ -115,18 +215,18 @@ class _Check:
         except DocumentError as error:
             return None, [*wrong, error]
 
-    def _input(self, at: Path, port: str, source: str | LakeInput) -> Iterator[DocumentError]:
+    def _input(self, at: Path, port: str, source: str | LakeInput, each: Each) -> Iterator[DocumentError]:
         if not WORD.fullmatch(port):
             yield self._at_key(at, f"{port} cannot be the name of an input", "use letters, digits and _")
         if isinstance(source, LakeInput):
-            yield from self._path((*at, "path"), source.path)
+            yield from self._path((*at, "path"), source.path, each)
         elif port_of(source):
             yield from self._port(at, source)
-        elif source.strip().startswith("${") and "/" not in source and "parameters" not in source:
+        elif source.strip().startswith("${") and "/" not in source and not _OF_RUN.search(source):
             hint = "an input is ${step.port}, or a path of the lake such as raw/flights.csv"
             yield self.document.error(at, f"{source} is neither a port nor a path", hint=hint)
         else:
-            yield from self._path(at, source)
+            yield from self._path(at, source, each)
 
     def _port(self, at: Path, text: str) -> Iterator[DocumentError]:
         found = port_of(text)
@@ -143,9 +243,9 @@ class _Check:
             hint = did_you_mean(port, outputs) or f"{name} has no outputs"
             yield self.document.error(at, f"{text}: {name} has no output {port}", hint=hint)
 
-    def _output(self, at: Path, step: str, port: str, output: Output) -> Iterator[DocumentError]:
-        if not WORD.fullmatch(port):
-            yield self._at_key(at, f"{port} cannot be the name of an output", "use letters, digits and _")
+    def _output(self, at: Path, name: str, port_type: str, output: Output | Fork) -> Iterator[DocumentError]:
+        """One place that a value goes to; ``name`` is ``step.port``."""
+        step = self.pipeline.steps[name.partition(".")[0]]
         if not self.strict and not extension.installed("millpond.sinks", output.sink):
             return
         try:
@@ -153,23 +253,28 @@ class _Check:
         except MillpondError as error:
             yield self.document.error((*at, "sink"), error.message, hint=error.hint)
             return
-        keys, wrong = self._keys(sink.keys, output.keys, at, Output)
+        keys, wrong = self._keys(sink.keys, output.keys, at, type(output))
         yield from wrong
         for key, value in output.keys.items():
             if key != "path":
-                yield from self._values((*at, key), value)
+                yield from self._values((*at, key), value, each=step.each)
         path = output.keys.get("path")
         if isinstance(path, str):
-            yield from self._path((*at, "path"), path)
-            other = self.paths.setdefault(f"{output.sink} {path}", f"{step}.{port}")
-            if other != f"{step}.{port}":
-                yield self.document.error((*at, "path"), f"{other} writes {path} as well")
+            yield from self._path((*at, "path"), path, step.each)
+            other = self.paths.setdefault(f"{output.sink} {path}", ".".join(map(str, at[1:])))
+            if other != ".".join(map(str, at[1:])):
+                writer = other.replace(".outputs.", ".")
+                yield self.document.error((*at, "path"), f"{writer} writes {path} as well")
+            if step.each and "${each." not in path:
+                message = "every item would write the same path"
+                hint = f"put ${{each.{next(iter(step.each))}}} into it"
+                yield self.document.error((*at, "path"), message, hint=hint)
         if keys is not None:
-            for problem in sink().check(output.type, keys):
+            for problem in sink().check(port_type, keys):
                 yield self.document.error((*at, *problem.at), problem.message, hint=problem.hint)
 
-    def _path(self, at: Path, text: str) -> Iterator[DocumentError]:
-        wrong = list(self._values(at, text))
+    def _path(self, at: Path, text: str, each: Each = _NONE) -> Iterator[DocumentError]:
+        wrong = list(self._values(at, text, each=each))
         yield from wrong
         if not wrong:
             plain = parse_expression(text)
@@ -182,14 +287,16 @@ class _Check:
                 message = error.message.replace(sample, text)
                 yield self.document.error(at, message, hint=error.hint)
 
-    def _values(self, at: Path, value: Any, step: Step | None = None) -> Iterator[DocumentError]:
+    def _values(
+        self, at: Path, value: Any, step: Step | None = None, each: Each = _NONE
+    ) -> Iterator[DocumentError]:
         """Wrong expressions in a value; with a step, the names of its ports may stand in them too."""
         if isinstance(value, list):
             for index, item in enumerate(value):
-                yield from self._values((*at, index), item, step)
+                yield from self._values((*at, index), item, step, each)
         elif isinstance(value, dict):
             for key, item in value.items():
-                yield from self._values((*at, key), item, step)
+                yield from self._values((*at, key), item, step, each)
         elif isinstance(value, str):
             try:
                 references = parse_expression(value).references
@@ -197,13 +304,21 @@ class _Check:
                 yield self.document.error(at, str(error))
                 return
             for reference in references:
-                if wrong := self._reference(reference.path, step):
+                if wrong := self._reference(reference.path, step, each):
                     yield self.document.error(at, f"{reference}: {wrong[0]}", hint=wrong[1])
 
-    def _reference(self, path: tuple[str, ...], step: Step | None) -> tuple[str, str | None] | None:
+    def _reference(
+        self, path: tuple[str, ...], step: Step | None, each: Each = _NONE
+    ) -> tuple[str, str | None] | None:
         root, rest = path[0], path[1:]
         if path == ("run", "id"):
             return None
+        if root == "each" and len(rest) == 1:
+            if rest[0] in each:
+                return None
+            return f"the step has no each.{rest[0]}", did_you_mean(
+                rest[0], each
+            ) or "each: names what there is"
         if root == "parameters" and rest:
             parameters = self.pipeline.parameters
             if rest[0] not in parameters:

@@ -5,11 +5,12 @@ Nothing here imports a step's code or a data library, so that the command line s
 
 from __future__ import annotations
 
+import datetime
 import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr, WithJsonSchema
 
 from millpond.model.document import Document, parse, read
 from millpond.model.errors import MillpondError
@@ -43,7 +44,48 @@ def _name(value: Any) -> Any:
     return value
 
 
-Duration = Annotated[float, BeforeValidator(seconds)]
+_DURATION_SCHEMA = {
+    "anyOf": [{"type": "number", "minimum": 0}, {"type": "string", "pattern": _DURATION.pattern}]
+}
+Duration = Annotated[float, BeforeValidator(seconds), WithJsonSchema(_DURATION_SCHEMA)]
+
+
+class Dates(BaseModel):
+    """Partitions by date: the first day of each, as text such as ``2013-02-01``."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+
+    first: str | datetime.date = Field(alias="from", description="The first day, or a parameter of type date")
+    last: str | datetime.date = Field(alias="to", description="The last day, which belongs to it")
+    by: Literal["day", "week", "month", "year"] = Field(default="day", description="How long a partition is")
+
+
+class Objects(BaseModel):
+    """Partitions by what is in the lake when the run begins."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    objects: str = Field(description="A bucket and a pattern, such as `raw/flights/2013/*.csv`")
+
+
+class Schedule(BaseModel):
+    """When the pipeline is to run by itself; what runs it by the clock is the engine it is handed to."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    cron: str = Field(description="Five fields: minute, hour, day of month, month, day of week")
+    timezone: str = Field(default="UTC", description="A name of the IANA's time zones")
+    parameters: dict[str, Any] = Field(default_factory=dict, description="Values of these runs")
+
+
+class Trigger(BaseModel):
+    """What starts a run: a commit on a branch of a versioned repository."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    repository: str = Field(description="The repository's name")
+    branch: str = Field(default="main", description="The branch whose commits count")
+    parameter: str | None = Field(default=None, description="The parameter that takes the commit")
 
 
 class LakeInput(BaseModel):
@@ -56,6 +98,19 @@ class LakeInput(BaseModel):
     separator: str = Field(default=",", description="What separates the columns of a .csv")
 
 
+class Fork(BaseModel):
+    """A further sink that the same value goes to; the sink's own keys stand beside."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+
+    sink: str = Field(description="Where it goes as well")
+
+    @property
+    def keys(self) -> dict[str, Any]:
+        """The sink's own keys."""
+        return dict(self.model_extra or {})
+
+
 class Output(BaseModel):
     """An output port: its type, and the keys of its sink, which the sink checks itself."""
 
@@ -63,6 +118,7 @@ class Output(BaseModel):
 
     type: PortType = Field(default="json", description="What the step returns; see the table of types")
     sink: str = Field(default="lake", description="Where it goes; the sink's own keys stand beside")
+    forks: list[Fork] = Field(default_factory=list, description="Further sinks that take the same value")
 
     @property
     def keys(self) -> dict[str, Any]:
@@ -84,6 +140,13 @@ class Step(BaseModel):
         default_factory=dict, alias="with", description="Plain values, such as `${parameters.seed}`, by name"
     )
     after: list[str] = Field(default_factory=list, description="Steps that come first without giving data")
+    when: str | None = Field(
+        default=None,
+        description="A condition, such as `${train.mae} < 20`; the step is left out where it is false",
+    )
+    each: dict[str, str | Dates | Objects | list[Any]] = Field(
+        default_factory=dict, description="A name and a list: the step runs once per item, `${each.NAME}`"
+    )
     retries: Annotated[int, Field(ge=0, le=100, description="How often it is tried again")] = 0
     retry_delay: Duration = Field(default=0.0, description="Pause before it is tried again")
     timeout: Duration | None = Field(default=None, description="How long one try may take")
@@ -109,6 +172,8 @@ class Pipeline(BaseModel):
         default=None,
         description="A requirements lock beside it; the platform's own when left out",
     )
+    schedule: Schedule | None = Field(default=None, description="When it is to run by itself")
+    triggers: list[Trigger] = Field(default_factory=list, description="What starts a run by itself")
     steps: Annotated[dict[str, Step], Field(min_length=1, description="The steps, in any order")]
     results: dict[str, str] = Field(
         default_factory=dict,

@@ -23,6 +23,14 @@ class RunStarted:
 
 
 @dataclass(frozen=True)
+class RunWaits:
+    """The run waits for another one that writes some of the same places."""
+
+    run: str
+    other: str
+
+
+@dataclass(frozen=True)
 class StepChanged:
     """A step began an attempt, is to be tried again, or is over (`over`).
 
@@ -84,9 +92,10 @@ class RunRefused:
     error: dict[str, Any]
 
 
-Event = RunStarted | StepChanged | StepProgress | StepLogged | RunEnded | RunRefused
+Event = RunStarted | RunWaits | StepChanged | StepProgress | StepLogged | RunEnded | RunRefused
 _KINDS: dict[str, type[Any]] = {
-    kind.__name__: kind for kind in (RunStarted, StepChanged, StepProgress, StepLogged, RunEnded, RunRefused)
+    kind.__name__: kind
+    for kind in (RunStarted, RunWaits, StepChanged, StepProgress, StepLogged, RunEnded, RunRefused)
 }
 
 

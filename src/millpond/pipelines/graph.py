@@ -7,6 +7,9 @@ from collections.abc import Iterable, Mapping
 from millpond.model.expression import ExpressionError, parse
 from millpond.pipelines.document import Step
 
+ROOTS = ("parameters", "run", "each", "inputs", "outputs")
+"""First words of expressions that are no step's name."""
+
 
 def port_of(text: str) -> tuple[str, str] | None:
     """The step and port that ``${step.port}`` names, or None when the text is anything else."""
@@ -17,7 +20,17 @@ def port_of(text: str) -> tuple[str, str] | None:
     if len(references) != 1 or str(references[0]) != text.strip() or len(references[0].path) != 2:
         return None
     step, port = references[0].path
-    return None if step in ("parameters", "run") else (step, port)
+    return None if step in ROOTS else (step, port)
+
+
+def conditions_of(step: Step) -> list[tuple[str, str]]:
+    """The steps and ports that the condition of a step looks at."""
+    try:
+        references = parse(step.when or "").references
+    except ExpressionError:
+        return []
+    found = {ref.path[:2]: None for ref in references if len(ref.path) > 1 and ref.path[0] not in ROOTS}
+    return [(name, port) for name, port in found]
 
 
 def needs(steps: Mapping[str, Step]) -> dict[str, list[str]]:
@@ -28,6 +41,7 @@ def needs(steps: Mapping[str, Step]) -> dict[str, list[str]]:
         for source in step.inputs.values():
             if isinstance(source, str) and (port := port_of(source)):
                 wanted[port[0]] = None
+        wanted |= dict.fromkeys(other for other, _ in conditions_of(step))
         found[name] = list(wanted)
     return found
 

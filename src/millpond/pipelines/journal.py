@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import time
 from contextlib import suppress
 from pathlib import Path
 from typing import IO
@@ -20,9 +21,15 @@ LOCK = "lock"
 
 
 class Journal:
-    """The files of one run's steps."""
+    """The files of one run's steps.
 
-    def __init__(self, run_folder: Path) -> None:
+    Args:
+        run_folder: the run's record.
+        epoch: which beginning of the run this process works for; None to look from outside.
+    """
+
+    def __init__(self, run_folder: Path, epoch: int | None = None) -> None:
+        self.epoch = epoch
         self.folder = run_folder / "steps"
         self.usable = self.folder.is_dir() and os.access(self.folder, os.W_OK)
         self._cancel = run_folder / CANCEL
@@ -55,7 +62,7 @@ class Journal:
 
     def end(self, step: str, outcome: str) -> None:
         """Note how the step ended, as JSON; whole or not at all."""
-        if self.usable:
+        if self.usable and not self._outdated:
             made = self._begun(step)
             with suppress(FileNotFoundError):
                 made.write_text(outcome, encoding="utf-8")
@@ -70,6 +77,11 @@ class Journal:
                 found[file.stem] = outcome
         return found
 
+    def forget(self, step: str) -> None:
+        """Let a step run once more."""
+        self._file(step).unlink(missing_ok=True)
+        self._begun(step).unlink(missing_ok=True)
+
     def cancel(self) -> None:
         """Ask every worker to stop what it does for this run."""
         with suppress(OSError):
@@ -82,15 +94,47 @@ class Journal:
 
     @property
     def abandoned(self) -> bool:
-        """Whether nobody waits for the run any more: it was cancelled, or its runner is gone."""
-        return self.cancelled or (self.usable and not held(self.folder.parent))
+        """Whether nobody waits for this process's work: the run was cancelled, its runner is gone or new."""
+        return self.cancelled or (self.usable and (self._outdated or not held(self.folder.parent)))
+
+    @property
+    def _outdated(self) -> bool:
+        """Whether the run was begun once more since; what this process does is done again elsewhere."""
+        return self.epoch is not None and epoch_of(self.folder.parent) not in (self.epoch, 0)
 
 
 def hold(run_folder: Path) -> IO[bytes]:
-    """Take a run's lock; it is free again when the process is gone, however it went."""
-    file = (run_folder / LOCK).open("wb")
-    fcntl.flock(file, fcntl.LOCK_EX)
+    """Take a run's lock; it is free again when the process is gone, however it went.
+
+    Its content is the run's epoch: how often the lock was taken.
+
+    Raises:
+        BlockingIOError: somebody has it.
+    """
+    file = (run_folder / LOCK).open("ab+")
+    for left in reversed(range(20)):
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            break
+        except OSError:
+            # Whoever only asks has it for an instant.
+            if not left:
+                file.close()
+                raise
+            time.sleep(0.05)
+    epoch = epoch_of(run_folder) + 1
+    file.truncate(0)
+    file.write(str(epoch).encode())
+    file.flush()
     return file
+
+
+def epoch_of(run_folder: Path) -> int:
+    """How often a run was begun; 0 where nobody can tell."""
+    try:
+        return int((run_folder / LOCK).read_bytes() or b"0")
+    except (OSError, ValueError):
+        return 0
 
 
 def held(run_folder: Path) -> bool:

@@ -35,6 +35,7 @@ class Launch:
         runs: the folder of the project's run records.
         only: run these steps and what they need.
         force: steps whose earlier results are not taken, or ``all``.
+        resume: the id of the run to go on with, in place of a new one.
 
     Raises:
         DocumentError, UsageError: the file, a parameter or a step's name is wrong.
@@ -49,6 +50,7 @@ class Launch:
         only: Sequence[str] = (),
         force: Sequence[str] = (),
         engine: str = "dask",
+        resume: str | None = None,
     ) -> None:
         self.pipeline: Pipeline = read_pipeline(pipeline)
         self.parameters = dict(parameters or {})
@@ -56,7 +58,25 @@ class Launch:
         chosen(self.pipeline, only, force)
         self.runs = runs
         self.only, self.force, self.engine = list(only), list(force), engine
-        self.id = new_id(self.pipeline.name)
+        self.resume = resume is not None
+        self.id = resume or new_id(self.pipeline.name)
+
+    @classmethod
+    def of_record(cls, record: RunRecord) -> Launch:
+        """Go on with a run that failed, was cancelled or killed, with the same parameters.
+
+        Raises:
+            DocumentError, UsageError: the file, or what the run was given, is wrong by now.
+        """
+        return cls(
+            Path(record.file),
+            record.parameters,
+            runs=record.folder.parent,
+            only=record.only,
+            force=record.force,
+            engine=record.engine,
+            resume=record.id,
+        )
 
     def start(self, python: Path, env: Mapping[str, str]) -> Running:
         """Start the runner.
@@ -89,6 +109,7 @@ class Running:
         argv = [str(python), "-m", "millpond.pipelines.runner", "--run", launch.id, "--engine", launch.engine]
         argv += ["--pipeline", str(launch.pipeline.path), "--runs", str(launch.runs.resolve())]
         argv += ["--parameters-file", self._parameters.name]
+        argv += ["--resume"] if launch.resume else []
         argv += [word for name in launch.only for word in ("--only", name)]
         argv += [word for name in launch.force for word in ("--force", name)]
         self._errors: deque[str] = deque(maxlen=30)

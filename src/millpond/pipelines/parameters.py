@@ -8,10 +8,11 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from millpond.model.document import scalar
 from millpond.model.errors import UsageError, did_you_mean
 
-ParameterType = Literal["string", "integer", "number", "boolean", "date"]
-Value = str | int | float | bool | datetime.date
+ParameterType = Literal["string", "integer", "number", "boolean", "date", "list"]
+Value = str | int | float | bool | datetime.date | list[Any]
 _WORDS = {
     "true": True,
     "yes": True,
@@ -83,6 +84,11 @@ class Parameter(BaseModel):
                     return datetime.date.fromisoformat(text)
                 except ValueError:
                     raise ValueError(f"must be a date such as 2026-11-22, or today, not {text}") from None
+            case "list":
+                if isinstance(given, list):
+                    return given
+                if isinstance(given, str):
+                    return [scalar(item.strip()) for item in given.split(",") if item.strip()]
             case "integer" if not isinstance(given, bool):
                 try:
                     return int(text)

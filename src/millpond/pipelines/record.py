@@ -19,7 +19,7 @@ from typing import IO, Any
 
 from millpond.lake.reference import Reference
 from millpond.model.errors import MillpondError
-from millpond.pipelines.journal import LOCK, Journal, held, hold
+from millpond.pipelines.journal import CANCEL, LOCK, Journal, held, hold
 from millpond.pipelines.task import Outcome
 
 RECORD = "run.json"
@@ -28,13 +28,14 @@ _ID = re.compile(r"\d{8}-\d{6}-.+-[0-9a-f]{4}")
 
 @dataclass
 class StepRecord:
-    """One step of a run; `log` is relative to the run's folder."""
+    """One step of a run; `log` is relative to the run's folder, `static` stands for code and values."""
 
     name: str
     kind: str
     needs: list[str] = field(default_factory=list)
     status: str = "queued"
     code: str = ""
+    static: str = ""
     key: str | None = None
     inputs: dict[str, Reference] = field(default_factory=dict)
     outputs: dict[str, Reference] = field(default_factory=dict)
@@ -73,7 +74,7 @@ class StepRecord:
 
 @dataclass
 class RunRecord:
-    """One run. Times are seconds since the epoch; `folder` is where the record lies."""
+    """One run. Times are seconds since the epoch, `resumed` several; `folder` is where the record lies."""
 
     id: str
     pipeline: str
@@ -81,6 +82,7 @@ class RunRecord:
     status: str = "running"
     started: float = 0.0
     ended: float | None = None
+    resumed: list[float] = field(default_factory=list)
     user: str = ""
     host: str = ""
     engine: str = "dask"
@@ -170,6 +172,31 @@ class Runs:
         lock = hold(record.folder)
         record.write()
         return lock
+
+    def reopen(self, run: str) -> tuple[RunRecord, IO[bytes]]:
+        """Take up a run that is over or was killed: its record, and the lock that says it goes on again.
+
+        Raises:
+            MillpondError: there is no such run, or it goes on.
+        """
+        record = self.read(run)
+        try:
+            lock = hold(record.folder)
+        except BlockingIOError:
+            raise MillpondError(
+                f"the run {run} goes on", hint=f"millpond pipeline cancel {run} stops it"
+            ) from None
+        (record.folder / CANCEL).unlink(missing_ok=True)
+        return self.read_open(record.folder), lock
+
+    def read_open(self, folder: Path) -> RunRecord:
+        """The record as it was last written, with what the steps themselves wrote."""
+        record = RunRecord.from_dict(json.loads((folder / RECORD).read_bytes()), folder)
+        outcomes = Journal(folder).outcomes()
+        for name, step in record.steps.items():
+            if name in outcomes:
+                step.take(outcomes[name])
+        return record
 
     def list(self, pipeline: str | None = None) -> list[RunRecord]:
         """All runs, the latest first; of one pipeline if it is named."""

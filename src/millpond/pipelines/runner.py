@@ -20,12 +20,14 @@ from typing import IO, Any
 from millpond.model.errors import MillpondError
 from millpond.pipelines import extension, provenance
 from millpond.pipelines.bundle import pack
+from millpond.pipelines.claims import Claims
 from millpond.pipelines.document import Pipeline, read_pipeline
 from millpond.pipelines.events import (
     Event,
     RunEnded,
     RunRefused,
     RunStarted,
+    RunWaits,
     StepChanged,
     StepLogged,
     StepProgress,
@@ -33,9 +35,10 @@ from millpond.pipelines.events import (
 )
 from millpond.pipelines.graph import port_of
 from millpond.pipelines.index import Index
+from millpond.pipelines.journal import CANCEL, Journal
 from millpond.pipelines.parameters import as_plain, resolve
 from millpond.pipelines.plan import Planned, chosen, plan, summary_of
-from millpond.pipelines.record import RunRecord, Runs, StepRecord, new_id
+from millpond.pipelines.record import RunRecord, Runs, StepRecord, alive, new_id
 from millpond.pipelines.task import Outcome, Shared, Work
 
 # What code in a step may need from the environment of the run's owner; contract of the platform's interfaces.
@@ -51,6 +54,7 @@ class Runner:
         runs: the folder of the project's records.
         parameters: as the user gave them.
         tell: takes the events.
+        resume: go on with the run `run`; its steps that are done and unchanged are not run again.
     """
 
     def __init__(
@@ -64,6 +68,7 @@ class Runner:
         only: list[str] | None = None,
         force: list[str] | None = None,
         engine: str = "dask",
+        resume: bool = False,
     ) -> None:
         self.pipeline = pipeline
         self.runs = Runs(runs)
@@ -72,6 +77,7 @@ class Runner:
         self.id = run or new_id(pipeline.name)
         self.only, self.force = only or [], force or []
         self.engine_name = engine
+        self.resume = resume
         self.names = chosen(pipeline, self.only, self.force)
         self.logs: dict[str, IO[str]] = {}
         self.written = time.monotonic()
@@ -80,25 +86,27 @@ class Runner:
         """Run the pipeline to its end, whatever that is, and return its record."""
         planned = plan(self.pipeline, self.values, self.id, self.names, self.force)
         bundle, code = pack(self.pipeline.folder)
-        self.record = self._new_record(planned, code)
-        with self.runs.create(self.record):
+        with self._opened(planned, code) as lock:
+            lock.seek(0)
+            epoch = int(lock.read() or b"1")
             self.tell(
                 RunStarted(
                     self.id,
                     self.pipeline.name,
                     str(self.record.folder),
                     self.record.parameters,
-                    summary_of(self.pipeline.steps, self.names),
+                    summary_of(planned.tasks),
                 )
             )
             index = Index(self.runs.folder)
-            known = index.begin(self.id, planned.statics)
-            work = Work(self._shared(bundle, code, known), planned.tasks)
+            claims = Claims(self.runs.folder)
             try:
+                self._wait(claims, planned)
+                known = index.begin(self.id, planned.statics)
+                work = Work(self._shared(bundle, code, known, epoch), planned.tasks)
                 chosen_engine = engine or extension.find("millpond.engines", self.engine_name)()
                 outcomes = chosen_engine.execute(work, self._report)
-                good = all(outcome.good for outcome in outcomes.values())
-                self.record.status = "succeeded" if good else "failed"
+                self.record.status = self._status(outcomes)
             except KeyboardInterrupt:
                 self.record.status = "cancelled"
                 self._abandon("cancelled")
@@ -106,13 +114,55 @@ class Runner:
                 self.record.status, self.record.error = "failed", error.as_dict()
                 self._abandon("skipped")
                 self.tell(RunRefused(error.as_dict()))
+            finally:
+                claims.release(self.id)
             self._finish(index, planned)
         return self.record
+
+    def _opened(self, planned: Planned, code: str) -> IO[bytes]:
+        """The record of this run, new or taken up again, and its lock."""
+        new = self._new_record(planned, code)
+        if not self.resume:
+            self.record = new
+            return self.runs.create(new)
+        old, lock = self.runs.reopen(self.id)
+        journal = Journal(old.folder)
+        kept: set[str] = set()
+        for task in planned.tasks:
+            before = old.steps.get(task.name)
+            known, _ = journal.read(task.name)
+            good = known is not None and known.good and before is not None
+            # What stands before it counts too: its results may be others now.
+            if good and before.static == task.static and kept.issuperset(task.needs):  # type: ignore[union-attr]
+                kept.add(task.name)
+            else:
+                journal.forget(task.name)
+            if before is not None and before.log:
+                new.steps[task.name].log = before.log
+        new.started, new.resumed, new.folder = old.started, [*old.resumed, new.started], old.folder
+        self.record = new
+        new.write()
+        return lock
+
+    def _wait(self, claims: Claims, planned: Planned) -> None:
+        """Let runs that write the same places, and began before, come to their end first."""
+        others = claims.claim(self.id, planned.tasks)
+        for other in others:
+            self.tell(RunWaits(self.id, other))
+            while alive(self.runs.folder / other):
+                if (self.record.folder / CANCEL).exists():
+                    raise KeyboardInterrupt
+                time.sleep(0.1)
+
+    def _status(self, outcomes: Mapping[str, Outcome]) -> str:
+        if all(outcome.good or outcome.left_out for outcome in outcomes.values()):
+            return "succeeded"
+        return "cancelled" if (self.record.folder / CANCEL).exists() else "failed"
 
     def _new_record(self, planned: Planned, code: str) -> RunRecord:
         commit, dirty = provenance.commit(self.pipeline.folder)
         steps = {
-            task.name: StepRecord(task.name, task.kind, list(task.needs), code=task.code)
+            task.name: StepRecord(task.name, task.kind, list(task.needs), code=task.code, static=task.static)
             for task in planned.tasks
         }
         return RunRecord(
@@ -134,7 +184,7 @@ class Runner:
             steps=steps,
         )
 
-    def _shared(self, bundle: bytes, code: str, known: dict[str, dict[str, Any]]) -> Shared:
+    def _shared(self, bundle: bytes, code: str, known: dict[str, dict[str, Any]], epoch: int) -> Shared:
         extra = os.environ.get("MILLPOND_FORWARD", "").split(",")
         environment = {
             name: value
@@ -153,6 +203,7 @@ class Runner:
             commit=self.record.commit,
             dirty=self.record.dirty,
             run_folder=str(self.record.folder.resolve()),
+            epoch=epoch,
         )
 
     def _report(self, event: Mapping[str, Any]) -> None:
@@ -233,9 +284,15 @@ class Runner:
         found: dict[str, Any] = {}
         for label, text in self.pipeline.results.items():
             step, port = port_of(text) or ("", "")
-            reference = self.record.steps[step].outputs.get(port) if step in self.record.steps else None
-            if reference is not None:
-                found[label] = reference.value if reference.by_value else reference.uri
+            values = [
+                reference.value if reference.by_value else reference.uri
+                for name, item in self.record.steps.items()
+                if name.partition("[")[0] == step and (reference := item.outputs.get(port)) is not None
+            ]
+            if values and step in self.record.steps:
+                found[label] = values[0]
+            elif values:
+                found[label] = values
         return found
 
 
@@ -249,6 +306,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--only", action="append", default=[])
     parser.add_argument("--force", action="append", default=[])
     parser.add_argument("--engine", default="dask")
+    parser.add_argument("--resume", action="store_true", help="go on with the run that --run names")
     options = parser.parse_args(arguments)
 
     out = _private_stdout()
@@ -270,6 +328,7 @@ def main(arguments: list[str] | None = None) -> int:
             only=options.only,
             force=options.force,
             engine=options.engine,
+            resume=options.resume,
         )
         status = runner.run().status
     except MillpondError as error:

@@ -10,18 +10,21 @@ from typing import Any, Literal
 
 from millpond.lake.reference import Reference
 
+LEFT_OUT = "LeftOut"
+"""The type of the error of a step whose condition was false."""
 Status = Literal["done", "cached", "failed", "skipped", "cancelled"]
 
 
 @dataclass(frozen=True)
 class InputTask:
-    """Where an input comes from: another step's port, or a path of the lake."""
+    """Where an input comes from: another step's port, that port of `many` tasks, or a path of the lake."""
 
     step: str | None = None
     port: str | None = None
     path: str | None = None
     type: str | None = None
     options: dict[str, Any] | None = None
+    many: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -39,6 +42,9 @@ class StepTask:
     """One step of one run.
 
     Attributes:
+        conditions: ``step.port`` -> what the condition under `when` looks at.
+        each: the item, for a step that fans out.
+        forks: further outputs, ``port+sink`` -> where the port's value goes as well.
         static: digest of all that decides the result, save the inputs' content.
         cacheable: an earlier result may be taken.
         store: the result may serve later runs.
@@ -59,6 +65,15 @@ class StepTask:
     seed: int
     cacheable: bool
     store: bool
+    when: str | None = None
+    conditions: dict[str, InputTask] = field(default_factory=dict)
+    each: dict[str, Any] = field(default_factory=dict)
+    forks: dict[str, OutputTask] = field(default_factory=dict)
+
+    @property
+    def written(self) -> dict[str, OutputTask]:
+        """All that the step writes: its outputs and their forks."""
+        return {**self.outputs, **self.forks}
 
     def __dask_tokenize__(self) -> tuple[str, str]:
         """Saves Dask from hashing all of it: within a run the name says everything."""
@@ -74,6 +89,7 @@ class Shared:
         known: key -> outputs of earlier runs, as far as they can matter here.
         environment: names and values that the steps' code finds in its environment.
         run_folder: where the record lives; used when the worker can reach it.
+        epoch: how often the run was begun; a worker of an earlier time knows by it that nobody waits for it.
     """
 
     run: str
@@ -87,10 +103,11 @@ class Shared:
     commit: str | None
     dirty: bool | None
     run_folder: str
+    epoch: int = 1
 
     def __dask_tokenize__(self) -> tuple[str, str]:
         """See `StepTask.__dask_tokenize__`; here it also spares the bundle."""
-        return type(self).__name__, self.run
+        return type(self).__name__, f"{self.run}-{self.epoch}"
 
 
 @dataclass(frozen=True)
@@ -126,6 +143,11 @@ class Outcome:
     def good(self) -> bool:
         """Whether what needs this step can go on."""
         return self.status in ("done", "cached")
+
+    @property
+    def left_out(self) -> bool:
+        """Whether its condition, or that of a step it needs, was false; no failure."""
+        return self.status == "skipped" and (self.error or {}).get("type") == LEFT_OUT
 
     def as_dict(self) -> dict[str, Any]:
         """Plain JSON data; `from_dict` reads it back."""

@@ -44,13 +44,17 @@ def as_text(value: Any) -> str:
     return str(value)
 
 
-def of_run(parameters: Mapping[str, Any], run: str) -> Callable[[Reference], Any]:
-    """A resolver of ``${parameters.x}``, ``${parameters.date.year}`` and ``${run.id}``; others stay."""
+def of_run(
+    parameters: Mapping[str, Any], run: str, each: Mapping[str, Any] | None = None
+) -> Callable[[Reference], Any]:
+    """A resolver of ``${parameters.x}``, ``${parameters.date.year}``, ``${run.id}``, ``${each.x}``."""
 
     def resolve(reference: Reference) -> Any:
         root, *rest = reference.path
         if root == "run":
             return run
+        if root == "each" and each is not None:
+            return each[rest[0]]
         if root != "parameters":
             return str(reference)
         value = parameters[rest[0]]

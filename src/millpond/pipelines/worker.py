@@ -20,17 +20,17 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from millpond.lake.reference import LakePath, Reference
-from millpond.lake.store import open_store
+from millpond.lake.reference import Reference
 from millpond.model.errors import MillpondError
-from millpond.pipelines import codec, extension
+from millpond.pipelines import extension
 from millpond.pipelines.bundle import CodeSpace
 from millpond.pipelines.capture import StepLog
 from millpond.pipelines.context import StepContext
 from millpond.pipelines.extension import Sink, StepCall
 from millpond.pipelines.failure import StepCancelled, StepTimedOut, describe
+from millpond.pipelines.inputs import blockers, condition_holds, local_file, reference_of, value_of
 from millpond.pipelines.journal import Journal
-from millpond.pipelines.task import InputTask, Outcome, Shared, StepTask, cache_key, digest
+from millpond.pipelines.task import LEFT_OUT, Outcome, Shared, Status, StepTask, cache_key, digest
 from millpond.pipelines.template import of_run, render
 from millpond.pipelines.watch import Watched, alone, limited
 
@@ -62,7 +62,7 @@ def execute(
         expendable: the process may end itself when a step in it cannot be stopped; something restarts it.
     """
     begun = time.time()
-    journal = Journal(Path(shared.run_folder))
+    journal = Journal(Path(shared.run_folder), shared.epoch)
     outcome, died = journal.read(task.name)
     if outcome is not None:
         text = outcome.as_json()
@@ -101,15 +101,16 @@ class _Attempt:
     def outcome(self, begun: float) -> Outcome:
         """The step's outcome; see `execute`."""
         task = self.task
-        if blocked := [name for name, outcome in self.upstream.items() if not outcome.good]:
-            cancelled = all(self.upstream[name].status == "cancelled" for name in blocked)
-            reason = {"type": "Skipped", "message": f"it needs {', '.join(blocked)}"}
-            return Outcome(task.name, "cancelled" if cancelled else "skipped", error=reason)
+        if blocked := blockers(task, self.upstream):
+            return blocked
         if self.journal.cancelled:
             return Outcome(task.name, "cancelled")
         apply_environment(self.shared.environment)
         try:
-            inputs = {port: self._reference(source) for port, source in task.inputs.items()}
+            if task.when and not condition_holds(task, self.shared, self.upstream):
+                reason = {"type": LEFT_OUT, "message": f"its condition is false: {task.when}"}
+                return Outcome(task.name, "skipped", error=reason)
+            inputs = {port: reference_of(source, self.upstream) for port, source in task.inputs.items()}
         except Exception as error:
             return Outcome(task.name, "failed", attempts=1, error=describe(error, None))
         key = cache_key(task, inputs)
@@ -119,27 +120,17 @@ class _Attempt:
             return Outcome(task.name, "failed", {}, inputs, key, self.died, error=_died(self.died))
         return self._try(inputs, key, begun)
 
-    def _reference(self, source: InputTask) -> Reference:
-        if source.step is not None:
-            return self.upstream[source.step].outputs[str(source.port)]
-        path = LakePath.parse(str(source.path))
-        stat = open_store().stat(path)
-        if stat is None:
-            hint = "is the path right? A step that writes it should be named instead: ${step.port}"
-            raise MillpondError(f"the input {path.uri} is not in the lake", hint=hint)
-        kind = source.type or codec.type_of(path.suffix)
-        return Reference(path.uri, stat.version, stat.sha256, stat.size, kind, options=source.options)
-
     def _known(self, key: str) -> tuple[dict[str, Reference], str] | None:
         entry = self.shared.known.get(key)
         if entry is None:
             return None
         try:
             outputs = {name: Reference.from_dict(data) for name, data in entry["outputs"].items()}
-            if set(outputs) != set(self.task.outputs):
+            written = self.task.written
+            if set(outputs) != set(written):
                 return None
             for name, reference in outputs.items():
-                port = self.task.outputs[name]
+                port = written[name]
                 if not _sink(port.sink).exists(reference, port):
                     return None
         except Exception:
@@ -156,7 +147,8 @@ class _Attempt:
 
         def stuck(reason: BaseException) -> None:
             error = {"type": "Stuck", "message": f"{reason}, and it does not stop when told to"}
-            self._leave(failed(error), begun)
+            status: Status = "cancelled" if isinstance(reason, StepCancelled) else "failed"
+            self._leave(replace(failed(error), status=status), begun)
 
         watched = Watched(
             lambda: self.emit({"event": "running", "step": task.name, "started": begun, "attempt": attempt}),
@@ -215,7 +207,7 @@ class _Attempt:
                 _seed(int(digest(shared.pipeline, task.name)[:8], 16))
                 values = kind().run(call)
                 outputs = {}
-                for name, port in task.outputs.items():
+                for name, port in task.written.items():
                     outputs[name] = self._written(values, name, port, call)
                 return outputs
         finally:
@@ -223,7 +215,7 @@ class _Attempt:
 
     def _written(self, values: Mapping[str, Any], name: str, port: Any, call: StepCall) -> Reference:
         try:
-            return _sink(port.sink).write(values[name], port, call)
+            return _sink(port.sink).write(values[port.name], port, call)
         except (TypeError, ValueError, FileNotFoundError) as error:
             raise MillpondError(f"the output {name} ({port.type}) cannot be written: {error}") from error
 
@@ -248,20 +240,13 @@ class _Attempt:
         )
 
         def local(port: str) -> Path:
-            return _local(inputs[port], port, scratch.path)
+            return local_file(inputs[port], port, scratch.path)
 
         def decode(port: str) -> Any:
-            reference = inputs[port]
-            if reference.by_value:
-                return codec.decode_value(reference)
-            if reference.type == "reference":
-                return reference
-            if reference.type in ("table", "file"):
-                return codec.decode(reference, local(port))
-            return codec.decode(reference, open_store().read(reference.path))
+            return value_of(inputs[port], port, scratch.path)
 
         def rendered(value: Any, names: Any = None, quote: Callable[[str], str] = str) -> Any:
-            of = of_run(shared.parameters, shared.run)
+            of = of_run(shared.parameters, shared.run, task.each)
             return render(value, lambda ref: _either(ref, of, names), quote)
 
         keys = kind.keys.model_validate(task.keys)
@@ -293,22 +278,8 @@ def _timed(outcome: Outcome, begun: float) -> Outcome:
 
 
 def _either(reference: Any, of: Callable[[Any], Any], names: Callable[[Any], Any] | None) -> Any:
-    return of(reference) if reference.path[0] in ("parameters", "run") or names is None else names(reference)
-
-
-def _local(reference: Reference, port: str, scratch: Path) -> Path:
-    """A private file with the bytes of an input."""
-    if reference.by_value:
-        target = scratch / f"in-{port}.json"
-        value = reference.value
-        encoded = codec.encode(value, "text" if reference.type == "text" else "json", ".json").source
-        assert isinstance(encoded, bytes)
-        target.write_bytes(encoded)
-        return target
-    target = scratch / f"in-{port}-{reference.path.key.rsplit('/', 1)[-1]}"
-    if not target.exists():
-        open_store().fetch(reference.path, target)
-    return target
+    own = reference.path[0] in ("parameters", "run", "each")
+    return of(reference) if own or names is None else names(reference)
 
 
 def _sink(name: str) -> Sink:

@@ -25,7 +25,7 @@ from distributed import Client, Future, KilledWorker, LocalCluster, get_worker
 from millpond.model.errors import MillpondError
 from millpond.pipelines.extension import Engine
 from millpond.pipelines.journal import Journal
-from millpond.pipelines.task import Outcome, Shared, StepTask, Work
+from millpond.pipelines.task import Outcome, Shared, Status, StepTask, Work
 from millpond.pipelines.worker import execute
 
 TOPIC = "millpond-steps"
@@ -144,10 +144,13 @@ class _Execution:
     def _received(self, event: tuple[float, Any]) -> None:
         message = event[1]
         if isinstance(message, dict) and message.get("run") == self.work.shared.run:
+            if message.get("epoch", self.work.shared.epoch) != self.work.shared.epoch:
+                return
             self.events.put(message)
 
     def _submit(self) -> None:
-        run = self.work.shared.run
+        # Another beginning of the same run has other keys: the scheduler may know the earlier ones still.
+        run = f"{self.work.shared.run}-{self.work.shared.epoch}"
         names = {task.name: f"{run}-{task.name}" for task in self.work.tasks}
         graph: dict[str, Any] = {f"{run}-": (_share, self.work.shared)}
         for task in self.work.tasks:
@@ -183,16 +186,16 @@ class _Execution:
             self.found[outcome.step] = outcome
             self.report({"event": "ended", "step": outcome.step, "outcome": outcome})
             if (outcome.error or {}).get("type") == "Stuck":
-                self._skip_after(outcome.step)
+                self._skip_after(outcome.step, "cancelled" if outcome.status == "cancelled" else "skipped")
 
-    def _skip_after(self, name: str) -> None:
+    def _skip_after(self, name: str, status: Status) -> None:
         """What needs a step that never returns would wait for it for ever."""
         for task in self.work.tasks:
             if name in task.needs and task.name not in self.found:
                 self.client.cancel([self.futures[task.name]])
                 reason = {"type": "Skipped", "message": f"it needs {name}"}
-                self._ended(Outcome(task.name, "skipped", error=reason))
-                self._skip_after(task.name)
+                self._ended(Outcome(task.name, status, error=reason))
+                self._skip_after(task.name, status)
 
     def _look(self) -> None:
         """Steps whose events did not arrive, because a worker died before it sent them or could not."""
@@ -249,7 +252,9 @@ class _Execution:
         for task in self.work.tasks:
             if task.name in self.found:
                 continue
-            blocked = [name for name in task.needs if not self.found[name].good]
+            blocked = [
+                name for name in task.needs if not self.found[name].good and not self.found[name].left_out
+            ]
             if blocked:
                 reason = {"type": "Skipped", "message": f"it needs {', '.join(blocked)}"}
                 self._ended(Outcome(task.name, "skipped", error=reason))
@@ -267,7 +272,7 @@ def run_task(task: StepTask, shared: Shared, needed: Sequence[Outcome]) -> Outco
     worker = get_worker()
 
     def emit(event: dict[str, Any]) -> None:
-        worker.log_event(TOPIC, {**event, "run": shared.run})
+        worker.log_event(TOPIC, {**event, "run": shared.run, "epoch": shared.epoch})
 
     home = Path(worker.local_directory) / "millpond"
     home.mkdir(exist_ok=True)
