@@ -122,3 +122,30 @@ def test_seldons_pods_stand_where_the_restricted_standard_does_not_hold(tmp_path
     assert at(seldon.values, "kafka.bootstrap") == "strimzi-kafka-bootstrap.demo.svc:9092"
     assert {obj["metadata"]["namespace"] for obj in seldon.objects} == {"seldon-mesh"}
     assert bundle.units["seldon-core"].waits_for[0] in ("seldon-crds", "strimzi")
+
+
+def test_airflow_takes_its_graphs_from_git_and_its_keys_from_a_secret(tmp_path: Path) -> None:
+    options = {"git_sync": True, "repository": "https://git.example.org/dags.git", "branch": "stable"}
+    bundle = rendered(tmp_path, {"airflow": options})
+    values = release(bundle, "airflow").values
+    assert at(values, "dags.gitSync.enabled") is True
+    assert (at(values, "dags.gitSync.repo"), at(values, "dags.gitSync.ref")) == (
+        options["repository"],
+        "stable",
+    )
+    assert at(values, "config.logging.remote_base_log_folder") == "s3://airflow/logs"
+    kept = {secret.name: set(secret.texts) for secret in bundle.secrets}
+    assert {"connection", "fernet-key", "api-secret-key", "jwt-secret", "logs"} <= kept["airflow-chart"]
+
+
+def test_supersets_object_names_its_secrets(tmp_path: Path) -> None:
+    (superset,) = release(rendered(tmp_path, {"superset": {"replicas": 2}}), "superset").objects
+    assert at(superset, "spec.metastore.uriFrom") == {"name": "superset-chart", "key": "uri"}
+    assert at(superset, "spec.webServer.replicas") == 2
+
+
+def test_feasts_store_is_a_file_of_a_secret(tmp_path: Path) -> None:
+    bundle = rendered(tmp_path, {"feast": {}})
+    volumes = release(bundle, "feast").values["volumes"]
+    assert volumes == [{"name": "store", "secret": {"secretName": "feast-chart"}}]
+    assert "feature_store.yaml" in {key for s in bundle.secrets if s.name == "feast-chart" for key in s.texts}

@@ -29,7 +29,11 @@ FLAVOURS: dict[str, dict[str, object]] = {
     # One that asks for a bucket, and one that asks for all.
     "seaweedfs": {"seaweedfs": {"recipe": "chart"}, "mlflow": {}, "dask": {}, "postgres": {}},
 }
-OWN_NAMES = {"trino": {"catalogs"}, "jupyterhub": {"hub.config", "hub.extraEnv", "hub.extraConfig"}}
+OWN_NAMES = {
+    "airflow": {"config.logging"},
+    "jupyterhub": {"hub.config", "hub.extraEnv", "hub.extraConfig"},
+    "trino": {"catalogs"},
+}
 """Where the names are the user's own."""
 
 CHARTS = [entry.component for entry in Catalogue() if entry.component.chart]
