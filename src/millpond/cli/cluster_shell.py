@@ -45,14 +45,13 @@ def open_shell(target: KubernetesTarget, arguments: list[str], *, plain: bool, d
 
 def _here(target: KubernetesTarget, program: list[str]) -> int:
     """A program of this machine, to which the platform's ports are forwarded for as long as it runs."""
-    from millpond.targets.kubernetes.forwarding import Forwarding
+    from millpond.cli.cluster_side import reached
 
     if not program:
         program = login()
         note(f"a shell with the environment of {target.platform.name}; `exit` leaves it")
-    forwards = target.forwards()
-    with Forwarding(target.kubectl(), forwards):
-        environment = {**os.environ, "DO_NOT_TRACK": "1", **target.environment(forwards)}
+    with reached(target) as found:
+        environment = {**os.environ, "DO_NOT_TRACK": "1", **found}
         environment["MILLPOND_SHELL"] = target.platform.name
         where = shutil.which(program[0], path=environment.get("PATH"))
         if where is None:

@@ -7,6 +7,7 @@ import json
 import os
 import sys
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,14 +18,16 @@ from millpond.model.errors import MillpondError
 if TYPE_CHECKING:
     from millpond.cli.run_views import RunView
     from millpond.pipelines.launch import Launch
+    from millpond.targets.kubernetes.target import KubernetesTarget
     from millpond.targets.local.installs import Install
     from millpond.targets.local.target import LocalTarget
+    from millpond.targets.local.workspace import Workspace
 
 _MINE = ("s3", "mlflow", "dask", "inference", "gateway")
 
 
 def run_pipeline(
-    target: LocalTarget,
+    target: LocalTarget | KubernetesTarget,
     pipeline: Path,
     parameters: Mapping[str, str],
     *,
@@ -36,29 +39,40 @@ def run_pipeline(
 ) -> int:
     """Run a pipeline on a platform that is up, and return the exit code.
 
+    On a cluster the steps run here, in processes of this machine to which the platform's ports are forwarded:
+    the workers of its Dask know the platform by other addresses, and its pods not this folder.
+
     Raises:
         MillpondError: the file is wrong, or the platform is not ready.
     """
     from millpond.pipelines.launch import Launch
 
-    launch = Launch(pipeline, parameters, runs=target.workspace.runs, only=only, force=force)
+    runs = _workspace(target).runs
+    launch = Launch(pipeline, parameters, runs=runs, only=only, force=force)
     return run_launch(target, launch, offline=offline, logs=logs, as_json=as_json)
 
 
 def run_launch(
-    target: LocalTarget, launch: Launch, *, offline: bool = False, logs: bool = False, as_json: bool = False
+    target: LocalTarget | KubernetesTarget,
+    launch: Launch,
+    *,
+    offline: bool = False,
+    logs: bool = False,
+    as_json: bool = False,
 ) -> int:
     """Run what was checked already, and return the exit code; see `run_pipeline`."""
     from millpond.cli.environments import installed, shipped
     from millpond.cli.run_views import run_view
 
     require_ready(target)
+    _workspace(target).create()
     lock = launch.pipeline.lock or shipped("science")
     install = asyncio.run(installed(lock, offline=offline, as_json=as_json))
     if not as_json:
         note(f"{strong(launch.pipeline.name, sys.stderr)}  {faint(f'run {launch.id}', sys.stderr)}")
     with (
-        launch.start(install.bin[0] / "python", _variables(target, install)) as running,
+        _reached(target) as found,
+        launch.start(install.bin[0] / "python", _variables(found, install)) as running,
         run_view(as_json=as_json, logs=logs) as view,
     ):
         for event in running:
@@ -68,7 +82,31 @@ def run_launch(
     return _tell_end(view, launch)
 
 
-def require_ready(target: LocalTarget, interfaces: Collection[str] = _MINE) -> None:
+def _workspace(target: LocalTarget | KubernetesTarget) -> Workspace:
+    """The project's folder, which has the records of runs wherever the platform is."""
+    from millpond.targets.local.target import LocalTarget
+    from millpond.targets.local.workspace import Workspace
+
+    return target.workspace if isinstance(target, LocalTarget) else Workspace(target.project)
+
+
+@contextmanager
+def _reached(target: LocalTarget | KubernetesTarget) -> Iterator[dict[str, str]]:
+    """What the platform tells the steps, while it can be reached."""
+    from millpond.targets.local.target import LocalTarget
+
+    if isinstance(target, LocalTarget):
+        yield target.environment()
+        return
+    from millpond.cli.cluster_side import reached
+
+    with reached(target) as found:
+        if found.pop("DASK_SCHEDULER_ADDRESS", None):
+            note(faint("the steps run on this machine, not on the cluster's Dask", sys.stderr))
+        yield found
+
+
+def require_ready(target: LocalTarget | KubernetesTarget, interfaces: Collection[str] = _MINE) -> None:
     """Make sure that what provides these interfaces to user code is up.
 
     Raises:
@@ -92,11 +130,11 @@ def require_ready(target: LocalTarget, interfaces: Collection[str] = _MINE) -> N
         )
 
 
-def _variables(target: LocalTarget, install: Install) -> dict[str, str]:
+def _variables(found: Mapping[str, str], install: Install) -> dict[str, str]:
     """What the runner finds: this process's names, the platform's, and where its packages are."""
     mine = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "PYTHONHOME")}
     path = os.pathsep.join([*(str(folder) for folder in install.bin), mine.get("PATH", os.defpath)])
-    return {**mine, **target.environment(), **install.env, "PATH": path}
+    return {**mine, **found, **install.env, "PATH": path}
 
 
 def _exit_code(view: RunView) -> int:

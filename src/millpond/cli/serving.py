@@ -44,7 +44,7 @@ class Serving:
         source = session.source()
         if source.flavour.target == "kubernetes":
             catalogue = source.catalogue()
-            self.client = _on_cluster(source.resolve(catalogue), catalogue)
+            self.client = on_cluster(source.resolve(catalogue), catalogue)
             return
         target = session.local_target(source=source)
         if not any(True for _ in target.platform.providers("inference")):
@@ -224,7 +224,7 @@ class Serving:
         out(json.dumps(found))
 
 
-def _on_cluster(platform: Platform, catalogue: Catalogue) -> ClusterDeployments:
+def on_cluster(platform: Platform, catalogue: Catalogue) -> ClusterDeployments:
     """The deployments of a platform on the cluster that its flavour names."""
     from millpond.serving.cluster.context import Context
     from millpond.serving.cluster.deployments import ClusterDeployments

@@ -166,7 +166,7 @@ def resume(context: click.Context, session: Session, id: str, offline: bool, ver
         note(f"{record.id} succeeded; there is nothing to go on with")
         return
     code = run_launch(
-        session.local_target(), Launch.of_record(record), offline=offline, logs=verbose, as_json=session.json
+        session.target(), Launch.of_record(record), offline=offline, logs=verbose, as_json=session.json
     )
     context.exit(code)
 
@@ -215,15 +215,15 @@ def backfill(
 
     given = parse_parameters(parameters)
     wanted = _values(first, last, by, values)
-    target = session.local_target()
+    target, runs = session.target(), session.workspace().runs
     # A wrong value is told before the first run begins.
     for value in wanted:
-        Launch(session.folder / pipeline, {**given, over: value}, runs=target.workspace.runs)
+        Launch(session.folder / pipeline, {**given, over: value}, runs=runs)
     rows: list[tuple[str, str, str, str]] = []
     worst = 0
     for value in wanted:
         note(f"{over}={value}")
-        launch = Launch(session.folder / pipeline, {**given, over: value}, runs=target.workspace.runs)
+        launch = Launch(session.folder / pipeline, {**given, over: value}, runs=runs)
         code = run_launch(target, launch, offline=offline, as_json=session.json)
         rows.append((value, launch.id, *_ended(launch)))
         worst = max(worst, code)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from millpond.cli.session import Session, file_option, json_option, pass_session
+from millpond.cli.session import Session, file_option, json_option, pass_session, target_options
 
 
 @click.command("run")
@@ -20,6 +20,7 @@ from millpond.cli.session import Session, file_option, json_option, pass_session
 @click.option("-v", "--verbose", is_flag=True, help="Also show what the steps print")
 @file_option
 @json_option
+@target_options
 @pass_session
 @click.pass_context
 def command(
@@ -35,11 +36,12 @@ def command(
     """Run PIPELINE, a file or a folder with pipeline.yaml, on this folder's platform.
 
     The platform has to be up. Steps whose code, inputs and parameters are unchanged are not run again.
+    Where the platform is on a cluster, the steps run on this machine and reach it by forwarded ports.
     """
     from millpond.cli.running import run_pipeline
 
     code = run_pipeline(
-        session.local_target(),
+        session.target(),
         session.folder / pipeline,
         parse_parameters(parameters),
         only=only,
