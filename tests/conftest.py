@@ -21,6 +21,18 @@ LOCK = SOURCE / "millpond/catalogue/environments/science/requirements.lock"
 MAKE_MODELS = Path(__file__).parent / "serving/make_models.py"
 
 
+# What these bring has to be installed, trained or started first; who asks for one is slow without saying so.
+HEAVY = frozenset({"science_python", "starter", "models", "model_servers"})
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark as slow what needs an environment of data science or a whole platform."""
+    for item in items:
+        if HEAVY & set(getattr(item, "fixturenames", ())):
+            item.add_marker(pytest.mark.slow)
+
+
 def _cached(config: pytest.Config, name: str, *of: Path) -> Path:
     """A folder that later runs find again as long as the files that it is made from are the same."""
     content = b"\0".join(path.read_bytes() for path in of) + sys.version.encode()

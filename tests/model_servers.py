@@ -6,12 +6,13 @@ import http.client
 import json
 import os
 import signal
-import socket
 import subprocess
 import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from loopback import free_port
 
 SOURCE = Path(__file__).parent.parent / "src"
 
@@ -61,24 +62,6 @@ def ask(
         return Answer(answer.status, found, answer.read())
     finally:
         connection.close()
-
-
-def free_port() -> int:
-    """A port below the ephemeral range that nothing listens on."""
-    start = 21000 + os.getpid() % 4000
-    for port in range(start, start + 2000):
-        if port not in _given:
-            with socket.socket() as probe:
-                try:
-                    probe.bind(("127.0.0.1", port))
-                except OSError:
-                    continue
-            _given.add(port)
-            return port
-    raise AssertionError("no port is free")
-
-
-_given: set[int] = set()
 
 
 def service_environment() -> dict[str, str]:

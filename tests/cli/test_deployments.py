@@ -14,6 +14,8 @@ from millpond.model.document import read
 
 from .conftest import Run, call, write_flavour
 
+pytestmark = pytest.mark.slow
+
 GRAPH = """\
 apiVersion: serving.kserve.io/v1alpha1
 kind: InferenceGraph

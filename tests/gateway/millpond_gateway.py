@@ -6,10 +6,8 @@ import base64
 import hashlib
 import json
 import os
-import random
 import resource
 import signal
-import socket
 import subprocess
 import threading
 import time
@@ -20,23 +18,12 @@ from pathlib import Path
 
 import requests
 
+from loopback import free_port
 from millpond.gateway.client import GatewayClient
 
 ROOT = Path(__file__).parents[2]
 LOCK = ROOT / "src/millpond/catalogue/components/gateway/requirements.lock"
 USER, PASSWORD, TOKEN = "miller", "a wheel, a pond: grist", "token-of-the-tests"
-
-
-def free_port() -> int:
-    """A port that nothing has, below the range that the system hands out by itself."""
-    while True:
-        port = random.randint(20000, 32000)
-        with socket.socket() as probe:
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-            return port
 
 
 def wait_until(holds: Callable[[], bool], seconds: float, what: str) -> None:

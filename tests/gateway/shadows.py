@@ -7,7 +7,7 @@ import socket
 import threading
 from collections.abc import Callable, Iterator
 
-from millpond_gateway import free_port
+from loopback import free_port
 
 Behaviour = Callable[[socket.socket, threading.Event], None]
 

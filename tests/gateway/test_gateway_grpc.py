@@ -10,7 +10,9 @@ from concurrent import futures
 import grpc
 import pytest
 import shadows
-from millpond_gateway import Gateway, Upstream, free_port, wait_until
+from millpond_gateway import Gateway, Upstream, wait_until
+
+from loopback import free_port
 
 SERVICE = "inference.GRPCInferenceService"
 

@@ -12,7 +12,9 @@ from http.cookies import SimpleCookie
 
 import pytest
 import requests
-from millpond_gateway import Gateway, Upstream, free_port, wait_until
+from millpond_gateway import Gateway, Upstream, wait_until
+
+from loopback import free_port
 
 
 def open_route(host: str, *upstreams: dict[str, object], **more: object) -> dict[str, object]:

@@ -8,7 +8,6 @@ import io
 import os
 import random
 import re
-import socket
 import sys
 import threading
 import time
@@ -19,6 +18,7 @@ from pathlib import Path
 
 import pytest
 
+from loopback import free_port
 from millpond.targets.local.installs import InstallRequest, InstallStore
 
 
@@ -127,18 +127,6 @@ def wheel(name: str, version: str, tag: str, size: int) -> bytes:
         for path, data in contents.items():
             archive.writestr(path, data)
     return buffer.getvalue()
-
-
-def free_port() -> int:
-    """A free port below those that the system hands out to outgoing connections."""
-    while True:
-        port = random.randrange(20000, 32000)
-        with socket.socket() as probe:
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-            return port
 
 
 @pytest.fixture

@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
+from loopback import free_port
 from millpond.serving.predictionlog import Control, SegmentWriter
-from model_servers import Answer, ask, free_port, service_environment
+from model_servers import Answer, ask, service_environment
 
 TOKEN = "a-token"
 _ids = itertools.count()

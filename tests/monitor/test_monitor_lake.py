@@ -15,7 +15,8 @@ from pathlib import Path
 import pytest
 from millpond_monitor import Monitor, Revision, ids, rows, until
 
-from model_servers import SOURCE, free_port
+from loopback import free_port
+from model_servers import SOURCE
 
 pytestmark = pytest.mark.slow
 Make = Callable[..., Revision]

@@ -10,9 +10,10 @@ import grpc
 import pytest
 from millpond_monitor import Monitor
 
+from loopback import free_port
 from millpond.serving.openinference import SERVICE, ModelInferRequest
 from millpond.serving.predictionlog import Control
-from model_servers import ModelServer, free_port
+from model_servers import ModelServer
 
 pytestmark = pytest.mark.slow
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 import subprocess
 import textwrap
 import time
@@ -16,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from loopback import free_port
 from millpond.pipelines.events import Event, StepChanged, StepLogged
 from millpond.pipelines.launch import Launch
 from millpond.pipelines.record import RunRecord, Runs
@@ -113,7 +113,7 @@ def started(python: Path, home: Path) -> Iterator[Cluster]:
         "PYTHONPATH": os.pathsep.join([str(SOURCE), str(plugins)]),
         "PATH": os.pathsep.join([str(python.parent), os.environ["PATH"]]),
     }
-    port = _free_port()
+    port = free_port()
     address = f"tcp://127.0.0.1:{port}"
     dask = [str(python), "-m", "distributed.cli.dask_scheduler"]
     dask += ["--host", "127.0.0.1", "--port", str(port), "--no-dashboard"]
@@ -153,14 +153,3 @@ def wait_for(condition: Any, seconds: float = 20) -> Any:
             return found
         time.sleep(0.05)
     raise AssertionError("it did not come true")
-
-
-def _free_port() -> int:
-    for port in range(21700, 22700):
-        with socket.socket() as probe:
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-            return port
-    raise AssertionError("no port is free")

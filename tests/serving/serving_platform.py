@@ -10,9 +10,10 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from loopback import free_port
 from millpond.serving.client import ServingClient, ServingError
 from millpond.targets.local.supervisor import blocking
-from model_servers import ask, free_port, service_environment
+from model_servers import ask, service_environment
 
 TOKEN = "a-token"
 

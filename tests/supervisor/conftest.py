@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-import itertools
 import os
 import signal
-import socket
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -34,18 +32,6 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.wfile.write(b"ok")
 http.server.ThreadingHTTPServer(("127.0.0.1", int(sys.argv[1])), Handler).serve_forever()
 """
-_ports = itertools.count(21000 + os.getpid() % 300 * 20)
-
-
-def free_port() -> int:
-    """A port below the ephemeral range that nobody listens on."""
-    for port in _ports:
-        with socket.socket() as candidate:
-            candidate.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            with contextlib.suppress(OSError):
-                candidate.bind(("127.0.0.1", port))
-                return port
-    raise AssertionError
 
 
 def until(condition: Callable[[], Any], seconds: float = 10.0) -> Any:

@@ -9,13 +9,14 @@ from pathlib import Path
 
 import pytest
 
+from loopback import free_port
 from millpond.model.errors import MillpondError
 from millpond.targets.local.supervisor import client
 from millpond.targets.local.supervisor.probes import connect
 from millpond.targets.local.supervisor.protocol import ServiceFailedError
 from millpond.targets.local.supervisor.spawn import JobSpec, run_job
 
-from .conftest import Platform, alive, free_port, until
+from .conftest import Platform, alive, until
 
 
 def job(tmp_path: Path, code: str, **rest: object) -> JobSpec:

@@ -11,6 +11,7 @@ import time
 
 import pytest
 
+from loopback import free_port
 from millpond.targets.local.supervisor.listeners import listeners
 from millpond.targets.local.supervisor.protocol import (
     ServiceFailedError,
@@ -21,7 +22,7 @@ from millpond.targets.local.supervisor.protocol import (
 from millpond.targets.local.supervisor.service import Backoff
 from millpond.targets.local.supervisor.spec import Probe
 
-from .conftest import SERVER, SLEEPER, Platform, alive, free_port, until
+from .conftest import SERVER, SLEEPER, Platform, alive, until
 
 
 def test_http_readiness_waits_for_the_answer(platform: Platform) -> None:

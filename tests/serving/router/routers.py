@@ -15,7 +15,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
-from model_servers import Answer, ask, free_port, service_environment
+from loopback import free_port
+from model_servers import Answer, ask, service_environment
 
 TOKEN = "a-token"
 

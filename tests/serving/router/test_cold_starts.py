@@ -15,7 +15,8 @@ from typing import Any
 import pytest
 from routers import TOKEN, Handler, Router, Seen, Server, until, unused_address
 
-from model_servers import ModelServer, ask, free_port
+from loopback import free_port
+from model_servers import ModelServer, ask
 
 Serve = Callable[[Handler], Server]
 PATH = "/v2/models/pond/infer"

@@ -8,7 +8,7 @@ import pytest
 from routers import Router
 from serving_platform import TOKEN, ServingPlatform, document
 
-from model_servers import free_port
+from loopback import free_port
 
 BODY = {"inputs": [{"name": "number", "shape": [1], "datatype": "FP64", "data": [1.5]}]}
 
