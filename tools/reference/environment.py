@@ -14,6 +14,7 @@ SETTINGS = {
     "MILLPOND_DEBUG": "Anything: print the traceback of a mistake in Millpond, do not write it to a file",
     "MILLPOND_INSIDE": "Set by Millpond for a command that goes on in another environment: its name",
     "MILLPOND_LAKE_ROOT": "A folder in place of the lake: pipeline code then needs no object store",
+    "MILLPOND_REPOSITORIES": "Where versioned repositories are: `BUCKET` or `BUCKET/PREFIX`; `repositories`",
     "MILLPOND_LOG": "The level at which model servers and their controller log: `info`",
     "XDG_CACHE_HOME": "The folder for caches in general, on Linux",
     "KUBECONFIG": "Files with clusters and contexts; `millpond cluster` writes to the first of them",

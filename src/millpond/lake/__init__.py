@@ -1,1 +1,31 @@
-"""The lake: references to what is in the object store, and the store itself behind one small interface."""
+"""The lake: references to what is in the object store, the store itself, and repositories with versions.
+
+It is what users import, too: ``from millpond import lake``, then ``lake.repo("flights")``. What they call is
+looked up when it is first asked for, so that the import costs nothing.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from millpond.lake.repository.places import create as create_repo
+    from millpond.lake.repository.places import find as repo
+    from millpond.lake.repository.places import repositories as repos
+
+__all__ = ["create_repo", "repo", "repos"]
+
+# name -> (module, name in it)
+_OFFERED = {
+    "repo": ("millpond.lake.repository.places", "find"),
+    "repos": ("millpond.lake.repository.places", "repositories"),
+    "create_repo": ("millpond.lake.repository.places", "create"),
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name in _OFFERED:
+        module, found = _OFFERED[name]
+        return getattr(import_module(module), found)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -62,6 +62,9 @@ class Store(Protocol):
     def list(self, bucket: str, prefix: str = "") -> list[str]:
         """The keys of a bucket, sorted."""
 
+    def make_bucket(self, bucket: str) -> None:
+        """Make a bucket, where there is none of this name."""
+
 
 def digest_of(source: bytes | Path) -> str:
     """SHA-256 of bytes or of a file."""
@@ -170,6 +173,9 @@ class FileStore:
         keys = [file.relative_to(top).as_posix() for file in top.rglob("*") if file.is_file()]
         return sorted(key for key in keys if key.startswith(prefix) and "/.writing-" not in f"/{key}")
 
+    def make_bucket(self, bucket: str) -> None:
+        (self.root / bucket).mkdir(parents=True, exist_ok=True)
+
 
 @cache
 def _s3(endpoint: str, key: str, secret: str, region: str) -> S3Store:
@@ -249,7 +255,7 @@ class S3Store:
                 raise ConflictError(f"{path.uri} was changed by someone else") from None
             if _code(error) != "NoSuchBucket":
                 raise _refused(path, error) from error
-            self._make_bucket(path)
+            self.make_bucket(path.bucket)
             self._upload(path, source, digest, condition)
         found = self.stat(path)
         if found is None:
@@ -271,15 +277,15 @@ class S3Store:
                 Bucket=path.bucket, Key=path.key, Body=body, Metadata=metadata, **condition
             )
 
-    def _make_bucket(self, path: LakePath) -> None:
+    def make_bucket(self, bucket: str) -> None:
         from botocore.exceptions import ClientError
 
         with self._lock:
             try:
-                self._client.create_bucket(Bucket=path.bucket)
+                self._client.create_bucket(Bucket=bucket)
             except ClientError as error:
                 if _code(error) not in ("BucketAlreadyOwnedByYou", "BucketAlreadyExists"):
-                    raise _refused(path, error) from error
+                    raise _refused(LakePath(bucket, ""), error) from error
 
 
 def _stat(head: Mapping[str, Any]) -> Stat:
