@@ -83,6 +83,9 @@ def test_helm_renders_a_chart_of_our_own(tmp_path: Path) -> None:
         "{apiVersion: v1, kind: ConfigMap, metadata: {name: '{{ .Release.Name }}'},"
         " data: {word: '{{ .Values.word }}'}}"
     )
+    (tmp_path / "templates" / "test.yaml").write_text(
+        "{apiVersion: v1, kind: Pod, metadata: {name: try, annotations: {helm.sh/hook: test}}}"
+    )
     chart = Chart(repository=str(tmp_path), name="tiny", version="0.1.0")
     found = releases().template(Release("try", "demo", chart, {"word": "hello"}))
     assert [(obj["metadata"]["name"], obj["data"]["word"]) for obj in found] == [("try", "hello")]

@@ -186,7 +186,7 @@ class HelmReleases:
     # --- without a cluster --------------------------------------------------------------------------------
 
     def template(self, release: Release) -> list[Object]:
-        """The objects of a release, as `millpond render` writes them; hooks are among them.
+        """The objects of a release, as `millpond render` writes them; hooks are among them, tests are not.
 
         Raises:
             ChartError: the chart cannot be had, or refuses its values.
@@ -195,7 +195,7 @@ class HelmReleases:
         with _values(release) as values:
             text = self._helm.now(
                 *("template", release.name, str(path), "--namespace", release.namespace),
-                *("--values", str(values), "--include-crds"),
+                *("--values", str(values), "--include-crds", "--skip-tests"),
                 failed=lambda complaint: _failed(release, complaint, rendering=True),
             )
         return [found for found in yaml.load_all(text, Loader=_LOADER) if found]
