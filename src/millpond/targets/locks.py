@@ -47,6 +47,19 @@ class Requirements:
     date: str
     problems: tuple[str, ...]
 
+    @property
+    def build_rules(self) -> tuple[str, ...]:
+        """uv's words for: only wheels, as a build runs code and fetches tools that no lock holds.
+
+        A lock can name exceptions, and no package but these is built.
+        """
+        if not self.builds:
+            return ("--no-build",)
+        names = sorted({pin.name for pin in self.pins if pin.name not in self.builds})
+        rules = tuple(word for name in names for word in ("--only-binary", name))
+        # The tools of a build are in no lock; the date at least keeps them what they were when it was made.
+        return (*rules, "--exclude-newer", self.date) if self.date else rules
+
     @classmethod
     def parse(cls, text: str, source: str) -> Requirements:
         """Reads the text; ``source`` names it in problems."""

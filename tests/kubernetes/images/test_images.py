@@ -80,6 +80,27 @@ def test_a_lock_without_hashes_is_refused(tmp_path: Path) -> None:
         context(ENTRY, lock=lock)
 
 
+def test_a_lock_builds_from_source_only_what_it_names(tmp_path: Path) -> None:
+    assert context(ENTRY).files["locks/build.rules"] == b"--no-build\n"
+    lock = tmp_path / "requirements.lock"
+    pins = "".join(f"{name}==1.0 --hash=sha256:{'a' * 64}\n" for name in ("one", "two", "three"))
+    lock.write_text(f"# build: two\n# exclude-newer: 2026-11-15\n{pins}")
+    rules = context(ENTRY, lock=lock).files["locks/build.rules"].decode().split()
+    assert rules == ["--only-binary", "one", "--only-binary", "three", "--exclude-newer", "2026-11-15"]
+
+
+def test_an_image_says_nothing_of_a_base_of_ones_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    def labels(cuda: bool) -> str:
+        lines = context(ENTRY, cuda=cuda).files["Dockerfile"].decode().splitlines()
+        return "\n".join(line for line in lines if line.startswith("LABEL"))
+
+    assert 'base.name="docker.io/library/python' in labels(False)
+    assert 'base.name="docker.io/nvidia/cuda' in labels(True)
+    monkeypatch.setenv("MILLPOND_BASE_IMAGE", "registry.example/private/base:1")
+    monkeypatch.setenv("MILLPOND_CUDA_BASE_IMAGE", "registry.example/private/cuda:1")
+    assert "private" not in labels(False) + labels(True)
+
+
 def test_a_model_has_its_own_packages_in_servings_image() -> None:
     serving = CATALOGUE.entry("serving")
     lock = serving.resource("environments/xgboost/requirements.lock")

@@ -100,6 +100,8 @@ def context(entry: Entry, *, cuda: bool = False, lock: Path | None = None) -> Co
         if name or (kind == "pip" and lock):
             path = lock if kind == "pip" and lock else entry.resource(name)
             files[f"locks/{target}"] = _checked(component.name, kind, path)
+    if "locks/requirements.lock" in files:
+        files["locks/build.rules"] = _build_rules(files["locks/requirements.lock"])
     if "locks/package-lock.json" in files:
         files["locks/package.json"] = _package_json(files["locks/package-lock.json"])
     for name in ("install.sh", "jars.py", "uv.lock"):
@@ -150,6 +152,11 @@ def _trusted(component: str, kind: str, name: str, found: bytes) -> bytes:
             details=problems,
         )
     return found
+
+
+@cache
+def _build_rules(lock: bytes) -> bytes:
+    return " ".join(Requirements.parse(lock.decode(), "").build_rules).encode() + b"\n"
 
 
 def _package_json(lock: bytes) -> bytes:

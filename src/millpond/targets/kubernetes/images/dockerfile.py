@@ -69,7 +69,8 @@ def dockerfile(component: Component, *, cuda: bool, millpond: bool) -> str:
         "version": component.version,
         "licenses": component.licence,
         "source": component.homepage or "",
-        "base.name": runtime,
+        # A base of one's own may be known on this machine only, or tell of a private registry.
+        "base.name": runtime if runtime in (BASE, CUDA_BASE) else "",
     }
     lines += [f"LABEL org.opencontainers.image.{key}={_quoted(text)}" for key, text in labels.items() if text]
     lines += ["WORKDIR /data", "USER 10001:10001"]

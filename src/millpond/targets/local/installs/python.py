@@ -104,7 +104,7 @@ class PipMaker:
             copy = target / _LOCK_COPY
             open_file(copy, self.lock)
             sync: list[str | Path] = [uv, "pip", "sync", "--require-hashes"]
-            sync += ["--python", target / "bin" / "python", *build_rules(requirements), copy]
+            sync += ["--python", target / "bin" / "python", *requirements.build_rules, copy]
             if work.offline:
                 sync.append("--offline")
             work.report("resolve", total=None)
@@ -172,16 +172,6 @@ def find_uv() -> str:
 def base_python() -> str:
     """The interpreter under the venv that Millpond itself runs in; never a shim that guesses a version."""
     return str(getattr(sys, "_base_executable", None) or sys.executable)
-
-
-def build_rules(requirements: Requirements) -> list[str]:
-    """Only wheels: a build runs code and fetches tools that no lock holds. A lock can name exceptions."""
-    if not requirements.builds:
-        return ["--no-build"]
-    names = sorted(pin.name for pin in requirements.pins if pin.name not in requirements.builds)
-    rules = [word for name in names for word in ("--only-binary", name)]
-    # The tools of a build are in no lock; the date at least keeps them what they were when it was made.
-    return [*rules, "--exclude-newer", requirements.date] if requirements.date else rules
 
 
 def uv_environment(root: Path) -> dict[str, str]:

@@ -48,10 +48,8 @@ if [ -f "$build/locks/requirements.lock" ] || [ -d "$build/millpond" ]; then
     fi
     "$uv" venv --quiet --no-project --python "$python" "$prefix/venv"
     if [ -f "$build/locks/requirements.lock" ]; then
-        # Only wheels: a build runs code that no lock holds. A lock may name exceptions.
-        only=--no-build
-        if grep -q '^# build:' "$build/locks/requirements.lock"; then only=; fi
-        "$uv" pip sync --require-hashes $only --python "$prefix/venv/bin/python" "$build/locks/requirements.lock"
+        # Only wheels, but for the exceptions that a lock names: a build runs code that no lock holds.
+        "$uv" pip sync --require-hashes $(cat "$build/locks/build.rules") --python "$prefix/venv/bin/python" "$build/locks/requirements.lock"
     fi
     site="$prefix/venv/lib/python3.11/site-packages"
     if [ -d "$build/millpond" ]; then cp -R "$build/millpond" "$site/millpond"; fi
