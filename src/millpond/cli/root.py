@@ -51,7 +51,7 @@ COMMANDS: dict[str, Entry] = {
     "dashboard": Entry(_LOOK, "Lead to the Kubernetes dashboard of the cluster", "dashboard"),
     "why": Entry(_LOOK, "Say why a component is there, and who is wired to it", "why"),
     "repo": Entry(_LAKE, "Keep files under branches and commits", "repo"),
-    "lake": Entry(_LAKE, "Users of the lake and their rights", "lake"),
+    "lake": Entry(_LAKE, "List, copy and delete files; users and their rights", "lake"),
     "sql": Entry(_LAKE, "Ask the lake, its tables and the databases in one query", "sql"),
     "demo": Entry(_PIPELINES, "Bring up the starter platform and run a demo on it", "demo"),
     "run": Entry(_PIPELINES, "Run a pipeline on the platform", "run"),

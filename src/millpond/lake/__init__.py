@@ -10,17 +10,22 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from millpond.lake.files.use import cp, exists, ls, open, read, rm, write  # noqa: A004
     from millpond.lake.repository.places import create as create_repo
     from millpond.lake.repository.places import find as repo
     from millpond.lake.repository.places import repositories as repos
 
-__all__ = ["create_repo", "repo", "repos"]
+__all__ = ["cp", "create_repo", "exists", "ls", "open", "read", "repo", "repos", "rm", "write"]
 
 # name -> (module, name in it)
 _OFFERED = {
     "repo": ("millpond.lake.repository.places", "find"),
     "repos": ("millpond.lake.repository.places", "repositories"),
     "create_repo": ("millpond.lake.repository.places", "create"),
+    **{
+        name: ("millpond.lake.files.use", name)
+        for name in ("ls", "exists", "read", "write", "open", "cp", "rm")
+    },
 }
 
 
