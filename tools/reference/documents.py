@@ -218,6 +218,7 @@ def pipeline() -> str:
         document.Pipeline: "The file",
         parameters.Parameter: "A parameter",
         document.Step: "A step",
+        document.Resources: "What a step may take",
         document.Output: "An output",
         document.Fork: "A further sink of an output",
         document.LakeInput: "An input from the lake",

@@ -17,6 +17,7 @@ from millpond.model.errors import MillpondError
 
 if TYPE_CHECKING:
     from millpond.cli.run_views import RunView
+    from millpond.pipelines.environments import StepEnvironment
     from millpond.pipelines.launch import Launch
     from millpond.targets.kubernetes.target import KubernetesTarget
     from millpond.targets.local.installs import Install
@@ -68,11 +69,12 @@ def run_launch(
     _workspace(target).create()
     lock = launch.pipeline.lock or shipped("science")
     install = asyncio.run(installed(lock, offline=offline, as_json=as_json))
+    environments = step_environments(launch, _workspace(target).root, offline=offline, as_json=as_json)
     if not as_json:
         note(f"{strong(launch.pipeline.name, sys.stderr)}  {faint(f'run {launch.id}', sys.stderr)}")
     with (
         _reached(target) as found,
-        launch.start(install.bin[0] / "python", _variables(found, install)) as running,
+        launch.start(install.bin[0] / "python", _variables(found, install), environments) as running,
         run_view(as_json=as_json, logs=logs) as view,
     ):
         for event in running:
@@ -104,6 +106,35 @@ def _reached(target: LocalTarget | KubernetesTarget) -> Iterator[dict[str, str]]
         if found.pop("DASK_SCHEDULER_ADDRESS", None):
             note(faint("the steps run on this machine, not on the cluster's Dask", sys.stderr))
         yield found
+
+
+def step_environments(
+    launch: Launch, state: Path, *, offline: bool = False, as_json: bool = False
+) -> dict[str, StepEnvironment]:
+    """The environments of a run's steps that have their own, locked and installed where they are not yet.
+
+    Args:
+        state: the project's ``.millpond``, which keeps the locks of requirements that had none.
+
+    Raises:
+        MillpondError: one cannot be had.
+    """
+    from millpond.cli.environments import installed
+    from millpond.pipelines.environments import StepEnvironment, lock_of, wanted
+    from millpond.targets.local.installs import default_root
+
+    found = {}
+    for step, environment in wanted(launch.pipeline).items():
+        if step not in launch.steps:
+            continue
+        folder = state / "environments"
+        if not environment.kept(folder).is_file() and not as_json:
+            note(f"{step}: looks up its packages")
+        lock = asyncio.run(lock_of(step, environment, folder, default_root(), offline=offline))
+        install = asyncio.run(installed(lock, offline=offline, as_json=as_json))
+        bins = tuple(str(folder) for folder in install.bin)
+        found[step] = StepEnvironment(f"{bins[0]}/python", install.key, bins, dict(install.env))
+    return found
 
 
 def require_ready(target: LocalTarget | KubernetesTarget, interfaces: Collection[str] = _MINE) -> None:

@@ -28,6 +28,7 @@ from millpond.pipelines.document import (
     Pipeline,
     Step,
 )
+from millpond.pipelines.environments import NEEDED
 from millpond.pipelines.graph import ROOTS, cycle, needs, port_of
 from millpond.pipelines.template import DATE_PARTS
 
@@ -110,6 +111,7 @@ class _Check:
             if other not in self.pipeline.steps:
                 hint = did_you_mean(other, self.pipeline.steps)
                 yield self.document.error((*at, "after", index), f"there is no step {other}", hint=hint)
+        yield from self._environment(at, step)
         yield from self._each(at, step)
         yield from self._when(at, step)
         for port, source in step.inputs.items():
@@ -127,6 +129,24 @@ class _Check:
             if key in step.inputs:
                 yield self._at_key((*at, "with", key), f"{key} is an input as well")
         yield from self._kind(at, step)
+
+    def _environment(self, at: Path, step: Step) -> Iterator[DocumentError]:
+        here: Path = (*at, "environment")
+        if isinstance(step.environment, list):
+            for index, line in enumerate(step.environment):
+                if line.startswith("-") or "://" in line or not line.strip():
+                    hint = "name released packages, such as httpx==0.28.1"
+                    yield self.document.error((*here, index), f"{line!r} names no package", hint=hint)
+        elif step.environment is not None:
+            file = self.pipeline.folder / step.environment
+            if not file.is_file():
+                yield self.document.error(here, f"there is no file {step.environment} beside the pipeline")
+                return
+            text = file.read_text(encoding="utf-8").lower()
+            missing = [name for name in NEEDED if not re.search(rf"^{name}\b", text, re.MULTILINE)]
+            if "--hash=" in text and missing:
+                message = f"{step.environment} lacks {', '.join(missing)}, which every step needs"
+                yield self.document.error(here, message, hint="add them and lock it again")
 
     def _each(self, at: Path, step: Step) -> Iterator[DocumentError]:
         for name, source in step.each.items():

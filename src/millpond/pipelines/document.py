@@ -126,6 +126,28 @@ class Output(BaseModel):
         return dict(self.model_extra or {})
 
 
+class Resources(BaseModel):
+    """What a step may take; it runs in a process of its own then."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    memory: Annotated[str, Field(pattern=r"^\d+(Mi|Gi)$")] | None = Field(
+        default=None, description="The most memory, such as `2Gi`; a step that takes more fails"
+    )
+    cpus: Annotated[int, Field(ge=1, le=1024)] | None = Field(
+        default=None, description="Threads of its numeric libraries"
+    )
+
+    def as_dict(self) -> dict[str, int]:
+        """``memory`` in bytes and ``cpus``, as far as they are given."""
+        found = {}
+        if self.memory is not None:
+            found["memory"] = int(self.memory[:-2]) << (20 if self.memory.endswith("Mi") else 30)
+        if self.cpus is not None:
+            found["cpus"] = self.cpus
+        return found
+
+
 class Step(BaseModel):
     """One step; keys that are not named here belong to its kind, which checks them itself."""
 
@@ -150,6 +172,11 @@ class Step(BaseModel):
     retries: Annotated[int, Field(ge=0, le=100, description="How often it is tried again")] = 0
     retry_delay: Duration = Field(default=0.0, description="Pause before it is tried again")
     timeout: Duration | None = Field(default=None, description="How long one try may take")
+    environment: str | list[str] | None = Field(
+        default=None,
+        description="Packages of its own: a requirements file beside the pipeline, or a list",
+    )
+    resources: Resources | None = Field(default=None, description="What it may take")
     cache: bool = Field(default=True, description="Not run again while inputs, values and code are the same")
 
     @property

@@ -55,11 +55,21 @@ class Problem:
 
 
 class StepKind(ABC):
-    """A kind of step, named by ``use:``. One object serves one step of one run, on any process."""
+    """A kind of step, named by ``use:``. One object serves one step of one run, on any process.
+
+    Attributes:
+        keys: what may stand beside ``use``.
+        cacheable: False for what has to be done every time.
+        raw: keys whose expressions the kind replaces itself.
+        packages: requirements that are added to the environment that a step lists.
+        environment: the environment of the catalogue that steps run in which name none; else the pipeline's.
+    """
 
     keys: ClassVar[type[Keys]] = Keys
     cacheable: ClassVar[bool] = True
     raw: ClassVar[frozenset[str]] = frozenset()
+    packages: ClassVar[tuple[str, ...]] = ()
+    environment: ClassVar[str | None] = None
 
     def check(self, step: Step, keys: Any, folder: Path, strict: bool) -> Iterable[Problem]:
         """What is wrong with the step, found without running or importing its code."""

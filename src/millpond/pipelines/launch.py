@@ -20,6 +20,7 @@ from typing import IO, Any
 
 from millpond.model.errors import MillpondError
 from millpond.pipelines.document import Pipeline, read_pipeline
+from millpond.pipelines.environments import StepEnvironment
 from millpond.pipelines.events import Event, from_line
 from millpond.pipelines.parameters import resolve
 from millpond.pipelines.plan import chosen
@@ -55,7 +56,7 @@ class Launch:
         self.pipeline: Pipeline = read_pipeline(pipeline)
         self.parameters = dict(parameters or {})
         resolve(self.pipeline.parameters, self.parameters)
-        chosen(self.pipeline, only, force)
+        self.steps = chosen(self.pipeline, only, force)
         self.runs = runs
         self.only, self.force, self.engine = list(only), list(force), engine
         self.resume = resume is not None
@@ -78,13 +79,20 @@ class Launch:
             resume=record.id,
         )
 
-    def start(self, python: Path, env: Mapping[str, str]) -> Running:
+    def start(
+        self,
+        python: Path,
+        env: Mapping[str, str],
+        environments: Mapping[str, StepEnvironment] | None = None,
+    ) -> Running:
         """Start the runner.
 
         Args:
             python: of the environment that has the pipeline's packages, and dask.
             env: the whole environment of the run; ``PYTHONPATH`` must lead to millpond. A pipeline that
                 brings its own packages does not use the platform's workers, as these have others.
+
+            environments: of the steps that have one of their own, installed.
 
         Raises:
             MillpondError: the Python cannot be started.
@@ -93,22 +101,37 @@ class Launch:
         if self.pipeline.lock is not None:
             names.pop("DASK_SCHEDULER_ADDRESS", None)
         names["PATH"] = os.pathsep.join([str(python.parent), names.get("PATH", os.defpath)])
-        return Running(self, python, {"DO_NOT_TRACK": "1", **names})
+        return Running(self, python, {"DO_NOT_TRACK": "1", **names}, environments or {})
+
+
+def _file(what: str, data: Any) -> IO[str]:
+    """A private file that the runner reads; gone when it is closed."""
+    made: IO[str] = tempfile.NamedTemporaryFile(  # noqa: SIM115 - closed by `Running.__exit__`
+        "w", prefix=f"millpond-{what}-", suffix=".json", encoding="utf-8"
+    )
+    json.dump(data, made, default=str)
+    made.flush()
+    return made
 
 
 class Running:
     """A run that goes on; iterate over it for its events, use it in ``with`` so that nothing stays behind."""
 
-    def __init__(self, launch: Launch, python: Path, env: dict[str, str]) -> None:
+    def __init__(
+        self,
+        launch: Launch,
+        python: Path,
+        env: dict[str, str],
+        environments: Mapping[str, StepEnvironment],
+    ) -> None:
         self.launch = launch
-        self._parameters = tempfile.NamedTemporaryFile(  # noqa: SIM115 - closed by __exit__
-            "w", prefix="millpond-parameters-", suffix=".json", encoding="utf-8"
-        )
-        json.dump(launch.parameters, self._parameters, default=str)
-        self._parameters.flush()
+        self._parameters = _file("parameters", launch.parameters)
+        found = {name: environment.as_dict() for name, environment in environments.items()}
+        self._environments = _file("environments", found)
         argv = [str(python), "-m", "millpond.pipelines.runner", "--run", launch.id, "--engine", launch.engine]
         argv += ["--pipeline", str(launch.pipeline.path), "--runs", str(launch.runs.resolve())]
         argv += ["--parameters-file", self._parameters.name]
+        argv += ["--environments-file", self._environments.name]
         argv += ["--resume"] if launch.resume else []
         argv += [word for name in launch.only for word in ("--only", name)]
         argv += [word for name in launch.force for word in ("--force", name)]
@@ -163,6 +186,7 @@ class Running:
         finally:
             self.kill()
             self._parameters.close()
+            self._environments.close()
             if self._before is not None:
                 signal.signal(signal.SIGINT, self._before)
 

@@ -13,6 +13,7 @@ from millpond.model.expression import Reference
 from millpond.pipelines import extension
 from millpond.pipelines.codec import type_of
 from millpond.pipelines.document import LakeInput, Output, Pipeline
+from millpond.pipelines.environments import StepEnvironment
 from millpond.pipelines.fanout import fan_of
 from millpond.pipelines.graph import conditions_of, needs, order, port_of, with_needs
 from millpond.pipelines.parameters import as_plain
@@ -51,6 +52,7 @@ def plan(
     run: str,
     steps: Collection[str],
     force: Collection[str],
+    environments: Mapping[str, StepEnvironment] | None = None,
 ) -> Planned:
     """The tasks for some steps of a pipeline.
 
@@ -60,12 +62,13 @@ def plan(
         run: the run's id.
         steps: the names, in an order that respects their needs.
         force: names of steps whose earlier results are not taken, or ``all``.
+        environments: the installed environments of the steps that have one of their own.
 
     Raises:
         UsageError: a list to fan out over is none.
         MillpondError: two tasks of a step would write one path.
     """
-    planner = _Planner(pipeline, parameters, run, steps)
+    planner = _Planner(pipeline, parameters, run, steps, environments or {})
     tasks = tuple(task for name in steps for task in planner.tasks(name, "all" in force or name in force))
     _refuse_clashes(tasks)
     return Planned(tasks, {task.name: task.static for task in tasks if task.store})
@@ -73,8 +76,14 @@ def plan(
 
 class _Planner:
     def __init__(
-        self, pipeline: Pipeline, parameters: Mapping[str, Any], run: str, steps: Collection[str]
+        self,
+        pipeline: Pipeline,
+        parameters: Mapping[str, Any],
+        run: str,
+        steps: Collection[str],
+        environments: Mapping[str, StepEnvironment],
     ) -> None:
+        self.environments = environments
         self.pipeline = pipeline
         self.parameters = parameters
         self.run = run
@@ -110,6 +119,7 @@ class _Planner:
         }
         forks = dict(_forks(step.outputs, resolve))
         seed = self._seed(name)
+        environment = self.environments.get(step_name)
         written = {**outputs, **forks}
         store = step.cache and kind.cacheable and bool(outputs)
         static = digest(
@@ -122,7 +132,7 @@ class _Planner:
             code.digest,
             as_plain(self.parameters) if code.uses_parameters else None,
             seed if code.uses_seed else None,
-            self.lock,
+            environment.key if environment else self.lock,
         )
         return StepTask(
             name=name,
@@ -151,6 +161,8 @@ class _Planner:
             },
             each=item,
             forks=forks,
+            environment=environment.as_dict() if environment else {},
+            resources=step.resources.as_dict() if step.resources else {},
         )
 
     def _code(self, kind: Any, keys: dict[str, Any]) -> extension.Code:

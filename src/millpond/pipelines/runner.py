@@ -22,6 +22,7 @@ from millpond.pipelines import extension, provenance
 from millpond.pipelines.bundle import pack
 from millpond.pipelines.claims import Claims
 from millpond.pipelines.document import Pipeline, read_pipeline
+from millpond.pipelines.environments import StepEnvironment
 from millpond.pipelines.events import (
     Event,
     RunEnded,
@@ -55,6 +56,7 @@ class Runner:
         parameters: as the user gave them.
         tell: takes the events.
         resume: go on with the run `run`; its steps that are done and unchanged are not run again.
+        environments: installed environments of steps that have their own, by the steps' names.
     """
 
     def __init__(
@@ -69,7 +71,9 @@ class Runner:
         force: list[str] | None = None,
         engine: str = "dask",
         resume: bool = False,
+        environments: Mapping[str, StepEnvironment] | None = None,
     ) -> None:
+        self.environments = environments
         self.pipeline = pipeline
         self.runs = Runs(runs)
         self.tell = tell
@@ -84,7 +88,7 @@ class Runner:
 
     def run(self, engine: extension.Engine | None = None) -> RunRecord:
         """Run the pipeline to its end, whatever that is, and return its record."""
-        planned = plan(self.pipeline, self.values, self.id, self.names, self.force)
+        planned = plan(self.pipeline, self.values, self.id, self.names, self.force, self.environments)
         bundle, code = pack(self.pipeline.folder)
         with self._opened(planned, code) as lock:
             lock.seek(0)
@@ -306,6 +310,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--only", action="append", default=[])
     parser.add_argument("--force", action="append", default=[])
     parser.add_argument("--engine", default="dask")
+    parser.add_argument("--environments-file", type=Path, help="a JSON object: step -> its environment")
     parser.add_argument("--resume", action="store_true", help="go on with the run that --run names")
     options = parser.parse_args(arguments)
 
@@ -329,6 +334,7 @@ def main(arguments: list[str] | None = None) -> int:
             force=options.force,
             engine=options.engine,
             resume=options.resume,
+            environments=_environments(options.environments_file),
         )
         status = runner.run().status
     except MillpondError as error:
@@ -337,6 +343,11 @@ def main(arguments: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         return 130
     return {"succeeded": 0, "cancelled": 130}.get(status, 1)
+
+
+def _environments(file: Path | None) -> dict[str, StepEnvironment]:
+    data = json.loads(file.read_text(encoding="utf-8")) if file else {}
+    return {name: StepEnvironment.of(item) for name, item in data.items()}
 
 
 def _interrupt(number: int, frame: object) -> None:

@@ -45,6 +45,8 @@ class StepTask:
         conditions: ``step.port`` -> what the condition under `when` looks at.
         each: the item, for a step that fans out.
         forks: further outputs, ``port+sink`` -> where the port's value goes as well.
+        environment: the step's own one, as `StepEnvironment.as_dict` gives it; empty for the run's.
+        resources: ``memory`` in bytes and ``cpus``, where they are limited.
         static: digest of all that decides the result, save the inputs' content.
         cacheable: an earlier result may be taken.
         store: the result may serve later runs.
@@ -69,6 +71,13 @@ class StepTask:
     conditions: dict[str, InputTask] = field(default_factory=dict)
     each: dict[str, Any] = field(default_factory=dict)
     forks: dict[str, OutputTask] = field(default_factory=dict)
+    environment: dict[str, Any] = field(default_factory=dict)
+    resources: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def apart(self) -> bool:
+        """Whether the step runs in a process of its own."""
+        return bool(self.environment or self.resources)
 
     @property
     def written(self) -> dict[str, OutputTask]:

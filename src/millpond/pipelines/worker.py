@@ -7,11 +7,8 @@ and pass it on. So the failure of one branch leaves the others alone, on any eng
 from __future__ import annotations
 
 import atexit
-import logging
 import os
-import random
 import shutil
-import sys
 import tempfile
 import threading
 import time
@@ -21,17 +18,13 @@ from pathlib import Path
 from typing import Any
 
 from millpond.lake.reference import Reference
-from millpond.model.errors import MillpondError
-from millpond.pipelines import extension
 from millpond.pipelines.bundle import CodeSpace
 from millpond.pipelines.capture import StepLog
-from millpond.pipelines.context import StepContext
-from millpond.pipelines.extension import Sink, StepCall
 from millpond.pipelines.failure import StepCancelled, StepTimedOut, describe
-from millpond.pipelines.inputs import blockers, condition_holds, local_file, reference_of, value_of
+from millpond.pipelines.inputs import blockers, condition_holds, reference_of
 from millpond.pipelines.journal import Journal
-from millpond.pipelines.task import LEFT_OUT, Outcome, Shared, Status, StepTask, cache_key, digest
-from millpond.pipelines.template import of_run, render
+from millpond.pipelines.stepcall import Scratch, perform, sink_of
+from millpond.pipelines.task import LEFT_OUT, Outcome, Shared, Status, StepTask, cache_key
 from millpond.pipelines.watch import Watched, alone, limited
 
 Emit = Callable[[dict[str, Any]], None]
@@ -131,7 +124,7 @@ class _Attempt:
                 return None
             for name, reference in outputs.items():
                 port = written[name]
-                if not _sink(port.sink).exists(reference, port):
+                if not sink_of(port.sink).exists(reference, port):
                     return None
         except Exception:
             # An answer that cannot be had is no reason to fail: the step runs, and says itself what is wrong.
@@ -168,7 +161,7 @@ class _Attempt:
             except StepTimedOut as late:
                 error = {"type": "Timeout", "message": str(late)}
             except BaseException as raised:
-                error = describe(raised, self.code)
+                error = getattr(raised, "error", None) or describe(raised, self.code)
             log.write(f"{error.get('traceback') or error['message']}".rstrip() + "\n")
             log.flush()
             if attempt > task.retries:
@@ -198,93 +191,27 @@ class _Attempt:
 
     def _run(self, inputs: dict[str, Reference]) -> dict[str, Reference]:
         task, shared = self.task, self.shared
-        scratch = _Scratch(self.home, task.name)
-        try:
-            with _code.use(shared.bundle, shared.bundle_digest, self.home) as code:
-                self.code = code
-                kind = extension.find("millpond.steps", task.kind)
-                call = self._call(kind, inputs, scratch, code)
-                _seed(int(digest(shared.pipeline, task.name)[:8], 16))
-                values = kind().run(call)
-                outputs = {}
-                for name, port in task.written.items():
-                    outputs[name] = self._written(values, name, port, call)
-                return outputs
-        finally:
-            scratch.remove()
-
-    def _written(self, values: Mapping[str, Any], name: str, port: Any, call: StepCall) -> Reference:
-        try:
-            return _sink(port.sink).write(values[port.name], port, call)
-        except (TypeError, ValueError, FileNotFoundError) as error:
-            raise MillpondError(f"the output {name} ({port.type}) cannot be written: {error}") from error
-
-    def _call(self, kind: Any, inputs: dict[str, Reference], scratch: _Scratch, code: Path) -> StepCall:
-        task, shared = self.task, self.shared
+        scratch = Scratch(self.home, task.name)
 
         def progress(fraction: float, message: str) -> None:
             self.emit({"event": "progress", "step": task.name, "fraction": fraction, "message": message})
 
-        context = StepContext(
-            shared.run,
-            shared.pipeline,
-            task.name,
-            shared.parameters,
-            task.seed,
-            inputs,
-            {"commit": shared.commit, "dirty": shared.dirty, "digest": task.code},
-            shared.environment_key,
-            logging.getLogger(f"millpond.step.{task.name}"),
-            progress,
-            lambda: scratch.path,
-        )
+        try:
+            with _code.use(shared.bundle, shared.bundle_digest, self.home) as code:
+                self.code = code
+                if not task.apart:
+                    return perform(task, shared, inputs, scratch, code, progress)
+                # Imported late: most steps need no process of their own.
+                from millpond.pipelines.isolated import perform_apart
 
-        def local(port: str) -> Path:
-            return local_file(inputs[port], port, scratch.path)
-
-        def decode(port: str) -> Any:
-            return value_of(inputs[port], port, scratch.path)
-
-        def rendered(value: Any, names: Any = None, quote: Callable[[str], str] = str) -> Any:
-            of = of_run(shared.parameters, shared.run, task.each)
-            return render(value, lambda ref: _either(ref, of, names), quote)
-
-        keys = kind.keys.model_validate(task.keys)
-        return StepCall(keys, inputs, task.arguments, task.outputs, context, code, decode, local, rendered)
-
-
-class _Scratch:
-    """A private folder of one attempt, made when it is first asked for."""
-
-    def __init__(self, home: Path, step: str) -> None:
-        self._home = home
-        self._step = step
-        self._path: Path | None = None
-
-    @property
-    def path(self) -> Path:
-        if self._path is None:
-            self._path = Path(tempfile.mkdtemp(prefix=f"{self._step}-", dir=self._home))
-        return self._path
-
-    def remove(self) -> None:
-        if self._path is not None:
-            shutil.rmtree(self._path, ignore_errors=True)
+                return perform_apart(task, shared, inputs, scratch, code, progress)
+        finally:
+            scratch.remove()
 
 
 def _timed(outcome: Outcome, begun: float) -> Outcome:
     worker = f"{_NODE}:{os.getpid()}"
     return replace(outcome, started=begun, seconds=time.time() - begun, worker=worker)
-
-
-def _either(reference: Any, of: Callable[[Any], Any], names: Callable[[Any], Any] | None) -> Any:
-    own = reference.path[0] in ("parameters", "run", "each")
-    return of(reference) if own or names is None else names(reference)
-
-
-def _sink(name: str) -> Sink:
-    found: Sink = extension.find("millpond.sinks", name)()
-    return found
 
 
 def _died(times: int) -> dict[str, Any]:
@@ -295,14 +222,6 @@ def _died(times: int) -> dict[str, Any]:
         "hint": "most often it had too little memory (give the workers more, or read less at once), "
         "or native code crashed; the worker's log has its last words",
     }
-
-
-def _seed(seed: int) -> None:
-    """Make the global generators start alike, as far as they are loaded."""
-    random.seed(seed)
-    numpy = sys.modules.get("numpy")
-    if numpy is not None and hasattr(numpy, "random"):
-        numpy.random.seed(seed % 2**32)
 
 
 def apply_environment(wanted: dict[str, str]) -> None:

@@ -63,7 +63,7 @@ class PythonStep(StepKind):
             yield Problem(("call",), f"{where}: {error.msg}")
             return
         if module is None:
-            yield from self._installed(keys, folder, strict)
+            yield from self._installed(step, keys, folder, strict)
             return
         function = module.function(keys.function)
         if function is not None:
@@ -76,10 +76,10 @@ class PythonStep(StepKind):
                 did_you_mean(keys.function, functions),
             )
 
-    def _installed(self, keys: PythonKeys, folder: Path, strict: bool) -> Iterator[Problem]:
+    def _installed(self, step: Step, keys: PythonKeys, folder: Path, strict: bool) -> Iterator[Problem]:
         top = keys.module.partition(".")[0]
         local = sorted(file.stem for file in folder.glob("*.py"))
-        if strict and importlib.util.find_spec(top) is None:
+        if strict and step.environment is None and importlib.util.find_spec(top) is None:
             hint = did_you_mean(top, local)
             yield Problem(
                 ("call",), f"there is no module {top}, neither beside the pipeline nor installed", hint
