@@ -15,11 +15,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from millpond.model.errors import MillpondError
+from millpond.model.errors import MillpondError, Place
 from millpond.query.extensions import CLOSED, load
-from millpond.query.failure import told
+from millpond.query.failure import SOURCE, QueryError, told
 from millpond.query.places import Lake, lake_edits
 from millpond.query.sources import Source, found_in
+from millpond.query.tables import DATABASE, Mention, Tables, mentions
 from millpond.query.words import Edited, Word, literal, words
 from millpond.targets.cache import default_root
 
@@ -85,6 +86,7 @@ class Session:
                 f"DuckDB does not start: {str(error).splitlines()[0]}", hint="memory is written such as 2GB"
             ) from None
         self.connection.execute(f"SET file_search_path = {literal(str(self.folder))}")
+        self._tables = Tables(self.connection, names)
         self._extensions: set[str] = set()
         self._attached: set[str] = set()
         self._signed = False
@@ -138,17 +140,20 @@ class Session:
         found = words(query)
         edits = lake_edits(found, self.lake, self.folder)
         self._bring(found, [*(edit.text.strip("'") for edit in edits), *_texts(found)])
+        if self._tables.known:
+            for mention in mentions(found):
+                self._show(mention, query)
+                edits += [edit] if (edit := mention.edit()) else []
         return Edited(query, edits)
 
     def tables(self) -> list[str]:
         """The names of all tables and views that queries can name, with their database and schema."""
-        for source in self.sources.values():
-            self._attach_if_there(source)
+        self._bring_all()
         return [str(row[0]) for row in self.connection.execute(_TABLES).fetchall()]
 
     def databases(self) -> list[str]:
         """The names of the databases that queries can name."""
-        return list(self.sources)
+        return [*self.sources, *([DATABASE] if self._tables.known else [])]
 
     def files_beside(self, path: str) -> list[str]:
         """The files in the folder of one that is not there."""
@@ -245,8 +250,29 @@ class Session:
             if source := self.sources.get(word.value):
                 self.attach(source)
         if lists:
-            for source in self.sources.values():
-                self._attach_if_there(source)
+            self._bring_all()
+
+    def _bring_all(self) -> None:
+        for source in self.sources.values():
+            self._attach_if_there(source)
+        if self._tables.known:
+            try:
+                self._ready_for_tables()
+                self._tables.show_all()
+            except MillpondError as error:
+                self.unreached[DATABASE] = error.message
+
+    def _ready_for_tables(self) -> None:
+        self.load("iceberg")
+        self.sign()
+
+    def _show(self, mention: Mention, query: str) -> None:
+        self._ready_for_tables()
+        try:
+            self._tables.show(mention)
+        except MillpondError as error:
+            where = Place(SOURCE, *Edited(query, ()).line_and_column(mention.start))
+            raise QueryError(where, error.message, hint=error.hint) from None
 
     def _attach_if_there(self, source: Source) -> None:
         try:
