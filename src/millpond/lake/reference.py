@@ -10,6 +10,7 @@ import hashlib
 import json
 from dataclasses import asdict, dataclass, fields
 from typing import Any
+from urllib.parse import unquote
 
 from millpond.model.errors import MillpondError
 
@@ -21,8 +22,13 @@ LARGEST_VALUE = 64 * 1024
 class LakePath:
     """A bucket and a key; ``raw/flights/x.csv`` and ``s3://raw/flights/x.csv`` are the same place.
 
-    >>> LakePath.parse("raw/flights/x.csv").uri
+    Or a repository with a branch, a tag or a commit, and a path in it: ``lake://flights@main/raw/x.csv``. A
+    slash in a branch's name is written ``%2F``. No bucket has an @ in its name, so the two are told apart.
+
+    >>> LakePath.parse("lake://raw/flights/x.csv").uri
     's3://raw/flights/x.csv'
+    >>> LakePath.parse("flights@main/raw/x.csv").uri
+    'lake://flights@main/raw/x.csv'
     """
 
     bucket: str
@@ -35,18 +41,43 @@ class LakePath:
         Raises:
             MillpondError: the text names no bucket or no key, or climbs with ``..``.
         """
-        path = text.removeprefix("s3://")
+        path = text.removeprefix("s3://").removeprefix("lake://")
         bucket, _, key = path.partition("/")
         if not bucket or not key or "://" in path or ".." in key.split("/") or key.startswith("/"):
             raise MillpondError(
                 f"{text} is not a path of the lake", hint="write bucket/path, such as raw/flights/flights.csv"
             )
-        return cls(bucket, key)
+        found = cls(bucket, key)
+        if found.versioned and (not found.repository or not found.ref):
+            raise MillpondError(
+                f"{text} is not a path in a repository",
+                hint="write it as lake://flights@main/raw/flights.csv",
+            )
+        return found
+
+    @property
+    def versioned(self) -> bool:
+        """Whether it is a file of a repository."""
+        return "@" in self.bucket
+
+    @property
+    def repository(self) -> str:
+        """The name of the repository."""
+        return self.bucket.partition("@")[0]
+
+    @property
+    def ref(self) -> str:
+        """The branch, tag or commit in the repository."""
+        return unquote(self.bucket.partition("@")[2])
+
+    def at(self, version: str | None) -> LakePath:
+        """The same file at a commit, for good; a path without versions is what it is."""
+        return LakePath(f"{self.repository}@{version}", self.key) if self.versioned and version else self
 
     @property
     def uri(self) -> str:
-        """The address as every S3 client writes it."""
-        return f"s3://{self.bucket}/{self.key}"
+        """The address as every S3 client writes it; in a repository Millpond's own."""
+        return f"{'lake' if self.versioned else 's3'}://{self.bucket}/{self.key}"
 
     @property
     def suffix(self) -> str:
@@ -60,8 +91,8 @@ class Reference:
     """One version of one thing.
 
     Attributes:
-        uri: ``s3://bucket/key``, or ``value:`` when `value` is the thing itself.
-        version: the store's word for these bytes (object version id, else the etag).
+        uri: ``s3://bucket/key``, ``lake://repository@commit/path``, or ``value:`` when `value` is the thing.
+        version: the store's word for these bytes (object version id, else the etag; a commit's id).
         sha256: digest of the bytes; None for objects that Millpond did not write.
         size: bytes.
         type: the port type it was written as.

@@ -77,9 +77,17 @@ def digest_of(source: bytes | Path) -> str:
 def open_store(environment: Mapping[str, str] | None = None) -> Store:
     """The store that the environment names: ``MILLPOND_LAKE_ROOT`` (a folder) or ``AWS_ENDPOINT_URL`` (S3).
 
+    It takes paths in repositories as well (``lake://flights@main/raw/x.csv``).
+
     Raises:
         MillpondError: it names neither.
     """
+    from millpond.lake.repository.store import RoutedStore
+
+    return RoutedStore(_plain(environment), environment)
+
+
+def _plain(environment: Mapping[str, str] | None) -> Store:
     names = os.environ if environment is None else environment
     if root := names.get("MILLPOND_LAKE_ROOT"):
         return FileStore(Path(root))

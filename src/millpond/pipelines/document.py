@@ -93,7 +93,7 @@ class LakeInput(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    path: str = Field(description="Bucket and key, or `s3://bucket/key`")
+    path: str = Field(description="Bucket and key, or `lake://repository@branch/path`")
     type: PortType | None = Field(default=None, description="Its type; the extension says when left out")
     separator: str = Field(default=",", description="What separates the columns of a .csv")
 

@@ -87,7 +87,8 @@ def reference_of(source: InputTask, upstream: Mapping[str, Outcome]) -> Referenc
         hint = "is the path right? A step that writes it should be named instead: ${step.port}"
         raise MillpondError(f"the input {path.uri} is not in the lake", hint=hint)
     kind = source.type or codec.type_of(path.suffix)
-    return Reference(path.uri, stat.version, stat.sha256, stat.size, kind, options=source.options)
+    pinned = path.at(stat.version).uri
+    return Reference(pinned, stat.version, stat.sha256, stat.size, kind, options=source.options)
 
 
 def value_of(reference: Reference, port: str, scratch: Path) -> Any:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from millpond.lake.reference import Reference
+from millpond.lake.repository import provenance
 from millpond.model.errors import MillpondError
 from millpond.pipelines import extension
 from millpond.pipelines.context import StepContext
@@ -67,8 +68,18 @@ def perform(
     kind = extension.find("millpond.steps", task.kind)
     call = _call(kind, task, shared, inputs, scratch, code, progress)
     _seed(int(digest(shared.pipeline, task.name)[:8], 16))
-    values = kind().run(call)
-    return {name: _written(values, port, call) for name, port in task.written.items()}
+    # Commits to repositories, by the step's code or by a sink, carry what made them.
+    with provenance.made_by(
+        run=shared.run,
+        step=task.name,
+        pipeline=shared.pipeline,
+        code={"commit": shared.commit, "dirty": shared.dirty, "digest": task.code},
+        parameters=shared.parameters,
+        inputs={port: reference.as_dict() for port, reference in inputs.items()},
+        environment=shared.environment_key,
+    ):
+        values = kind().run(call)
+        return {name: _written(values, port, call) for name, port in task.written.items()}
 
 
 def sink_of(name: str) -> Sink:

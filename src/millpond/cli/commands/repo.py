@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import click
 
-from millpond.cli import repo_checkouts, repo_files
+from millpond.cli import repo_checkouts, repo_files, repo_upkeep
 from millpond.cli.repositories import SPEC, opened, split
 from millpond.cli.session import Session, json_option, long_file_option, pass_session
 from millpond.cli.style import bytes_text, columns, faint, hint, note, out, plural, strong
@@ -215,5 +215,5 @@ def _taking(take: tuple[str, ...]) -> Callable[[str], str | None]:
     return decide
 
 
-for _command in (*repo_files.COMMANDS, *repo_checkouts.COMMANDS):
+for _command in (*repo_files.COMMANDS, *repo_checkouts.COMMANDS, *repo_upkeep.COMMANDS):
     command.add_command(_command)

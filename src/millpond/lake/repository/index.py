@@ -7,7 +7,7 @@ which packs are about to go (see `millpond.lake.repository.cleanup`): what only 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 
@@ -67,13 +67,22 @@ class BlobIndex:
     def learn(self, packs: dict[str, int]) -> None:
         """Read the ends of some packs, given with their sizes."""
 
-        def read(pack: str) -> None:
-            with suppress(AbsentError, DamagedError):
-                self._cache.know(pack, read_index(self._objects, pack, packs[pack]))
+        for pack, blobs in self.read(packs).items():
+            if blobs is not None:
+                self._cache.know(pack, blobs)
 
-        if packs:
-            with ThreadPoolExecutor(_READERS, "millpond-index") as pool:
-                list(pool.map(read, packs))
+    def read(self, packs: Mapping[str, int]) -> dict[str, list[Blob] | None]:
+        """What some packs have, from their own ends; None for one that is gone or damaged."""
+
+        def blobs(pack: str) -> list[Blob] | None:
+            with suppress(AbsentError, DamagedError):
+                return read_index(self._objects, pack, packs[pack])
+            return None
+
+        if not packs:
+            return {}
+        with ThreadPoolExecutor(_READERS, "millpond-index") as pool:
+            return dict(zip(packs, pool.map(blobs, packs), strict=True))
 
     def locate(self, ids: Iterable[str]) -> dict[str, Blob]:
         """Where blobs are now whose packs are gone, as a clean-up moved them.

@@ -212,16 +212,27 @@ class Tree:
             for key, data in self._nodes.load(missing).items():
                 self._read[key] = _files_of(data)
 
-    def blobs(self) -> Iterator[Blob]:
-        """Every blob that this tree needs: its nodes and its files' chunks."""
-        found = [self.root] if self.root else []
-        while found:
-            yield from (node.blob for node in found)
-            inner = [node for node in found if not node.leaf]
-            data = self._nodes.load([node.blob for node in inner])
-            found = [child for node in inner for child in _nodes_of(data[node.blob.id])]
-        for entry in self.entries():
-            yield from entry.blobs
+
+def reach(nodes: Nodes, roots: Iterable[Node], met: set[str]) -> Iterator[tuple[Blob, str | None]]:
+    """Every blob that some trees need: nodes, and chunks with the path of a file that has them.
+
+    Args:
+        met: ids of nodes that were looked into; they are not again, and new ones are added.
+    """
+    found = [root for root in roots if root.blob.id not in met]
+    while found:
+        fresh = list({node.blob.id: node for node in found if node.blob.id not in met}.values())
+        met.update(node.blob.id for node in fresh)
+        data = nodes.load([node.blob for node in fresh])
+        found = []
+        for node in fresh:
+            yield node.blob, None
+            if node.leaf:
+                for entry in _files_of(data[node.blob.id]):
+                    for blob in entry.blobs:
+                        yield blob, entry.path
+            else:
+                found += _nodes_of(data[node.blob.id])
 
 
 def differences(old: Tree, new: Tree) -> Iterator[tuple[Entry | None, Entry | None]]:

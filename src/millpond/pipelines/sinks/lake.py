@@ -51,7 +51,8 @@ class LakeSink(Sink):
         encoded = encode(value, port.type, place.suffix, separator)
         stat = call.context.store.put(place, encoded.source)
         options = {"separator": separator} if port.type == "table" and place.suffix == ".csv" else None
-        return Reference(place.uri, stat.version, stat.sha256, stat.size, port.type, encoded.rows, options)
+        uri = place.at(stat.version).uri
+        return Reference(uri, stat.version, stat.sha256, stat.size, port.type, encoded.rows, options)
 
     def exists(self, reference: Reference, port: OutputTask) -> bool:
         """By value: always, but a model must still be registered. Else: the same bytes must be there."""
@@ -74,4 +75,4 @@ def _existing(value: Any) -> Reference:
     stat = open_store().stat(place)
     if stat is None:
         raise MillpondError(f"{place.uri} is not in the lake", hint="write it before you return its path")
-    return Reference(place.uri, stat.version, stat.sha256, stat.size, "reference")
+    return Reference(place.at(stat.version).uri, stat.version, stat.sha256, stat.size, "reference")
