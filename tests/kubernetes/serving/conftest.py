@@ -24,6 +24,7 @@ LAKE = (
     {"name": "AWS_ACCESS_KEY_ID", "valueFrom": {"secretKeyRef": {"name": "lake", "key": "access"}}},
     {"name": "AWS_SECRET_ACCESS_KEY", "valueFrom": {"secretKeyRef": {"name": "lake", "key": "secret"}}},
 )
+LOG = ({"name": "MILLPOND_LOG_BUCKET", "value": "predictions"}, *LAKE)
 
 
 def context(routes: Routes = GATEWAY, **more: Any) -> Context:

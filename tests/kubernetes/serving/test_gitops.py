@@ -66,6 +66,9 @@ def test_a_platform_says_where_registry_and_lake_are_and_no_secret() -> None:
     assert "secretKeyRef" in said["AWS_SECRET_ACCESS_KEY"]["valueFrom"]
     assert "secretKeyRef" in said["MLFLOW_TRACKING_PASSWORD"]["valueFrom"]
     assert found.artifacts == "s3://modelartifacts/mlflow"
+    log = {item["name"]: item for item in found.log}
+    assert log["MILLPOND_LOG_BUCKET"]["value"] == "predictions"
+    assert log["AWS_SECRET_ACCESS_KEY"] != said["AWS_SECRET_ACCESS_KEY"], "keys of its own"
     assert found.gateway == "gateway"
     assert {item["name"] for item in found.entrance} >= {"MILLPOND_GATEWAY_API", "MILLPOND_GATEWAY_TOKEN"}
 
@@ -79,7 +82,7 @@ def test_the_platform_keeps_every_secret_that_model_pods_take_and_opens_their_ed
     here = Context.of(platform, catalogue)
     taken = {
         (item["valueFrom"]["secretKeyRef"]["name"], item["valueFrom"]["secretKeyRef"]["key"])
-        for item in (*here.lake, *here.entrance)
+        for item in (*here.lake, *here.entrance, *here.log)
         if "valueFrom" in item
     }
     assert taken

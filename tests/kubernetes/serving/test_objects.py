@@ -13,7 +13,7 @@ from millpond.serving import edits
 from millpond.serving.cluster import jobs, objects
 from millpond.targets.kubernetes.bundle import PART_OF
 
-from .conftest import context, record
+from .conftest import LOG, context, record
 
 Data = dict[str, Any]
 NEWEST = max(
@@ -41,7 +41,7 @@ def full() -> Data:
 
 
 def every(document: Data) -> list[Data]:
-    here, found = context(gateway="gateway"), record(document)
+    here, found = context(gateway="gateway", log=LOG), record(document)
     made = jobs.job(here, "flights", "resolve", ["--uri", "models:/flights@best"], here.lake, "1")
     return [
         *objects.revision_objects(here, found, found.revisions[0]),
@@ -51,7 +51,15 @@ def every(document: Data) -> list[Data]:
     ]
 
 
-@pytest.mark.parametrize("document", [edits.new("flights", "models:/flights/1"), full()])
+def noted(mode: str = "all") -> Data:
+    """A document whose predictions are noted."""
+    document = edits.new("flights", "models:/flights/1")
+    document["spec"]["predictor"]["logger"] = {"mode": mode}
+    document["metadata"]["annotations"] = {"serving.millpond.dev/log-sample": "0.5"}
+    return document
+
+
+@pytest.mark.parametrize("document", [edits.new("flights", "models:/flights/1"), full(), noted()])
 def test_every_object_fits_the_schema(document: Data) -> None:
     for found in every(document):
         kubernetes_validate.validate(found, NEWEST, strict=True)
@@ -62,7 +70,7 @@ def test_the_same_document_gives_the_same_bytes() -> None:
 
 
 def test_pods_are_restricted_and_hold_no_secret() -> None:
-    for found in every(full()):
+    for found in (*every(full()), *every(noted())):
         template = found["spec"].get("template")
         if template is None:
             continue
@@ -86,6 +94,27 @@ def test_a_gpu_is_asked_for_with_its_node_and_what_the_document_says_is_kept() -
     assert pod["tolerations"][0]["value"] == "gpu"
     assert "--timeout" in model["command"]
     assert {"name": "TEMPLATE", "value": "$$(HOME)"} in model["env"], "the kubelet would read $(HOME)"
+
+
+def test_predictions_are_noted_by_a_sidecar_that_ends_after_the_server() -> None:
+    pod = every(noted("request"))[0]["spec"]["template"]["spec"]
+    fetch, log = pod["initContainers"]
+    (server,) = pod["containers"]
+    assert (fetch["name"], log["name"], log["restartPolicy"]) == ("fetch", "log", "Always")
+    words = " ".join(log["command"])
+    assert "--deployment flights --namespace default --mode request --sample 0.5" in words
+    assert (
+        server["command"][server["command"].index("--log-dir") + 1] == "/var/lib/millpond/predictions/flights"
+    )
+    places = [
+        [each["mountPath"] for each in one["volumeMounts"] if each["name"] == "log"] for one in (log, server)
+    ]
+    assert places == [["/var/lib/millpond"]] * 2
+    assert {item["name"] for item in log["env"]} == {"HOME", *(item["name"] for item in LOG)}
+    assert pod["shareProcessNamespace"] is True
+    plain = every(edits.new("flights", "models:/flights/1"))[0]["spec"]["template"]["spec"]
+    assert [each["name"] for each in plain["initContainers"]] == ["fetch"]
+    assert pod["terminationGracePeriodSeconds"] == plain["terminationGracePeriodSeconds"] + 15
 
 
 def test_an_autoscaler_says_how_many_where_there_is_one() -> None:

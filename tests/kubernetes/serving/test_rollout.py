@@ -14,7 +14,7 @@ from millpond.serving import edits
 from millpond.serving.client import ServingError, condition, failure_of
 from millpond.serving.cluster.deployments import ClusterDeployments
 
-from .conftest import ClusterInMemory, context
+from .conftest import LOG, ClusterInMemory, context
 
 Data = dict[str, Any]
 
@@ -152,6 +152,37 @@ def test_what_nothing_here_does_is_refused_by_name(
     ):
         serving.apply(document)
     assert cluster.objects == {}
+
+
+def test_a_log_is_kept_of_all_revisions_that_serve(cluster: ClusterInMemory) -> None:
+    def noting(name: str) -> bool:
+        pod = cluster.objects["Deployment", name]["spec"]["template"]["spec"]
+        return any(each["name"] == "log" for each in pod["initContainers"])
+
+    with ClusterDeployments(context(log=LOG), lambda: cluster) as serving:  # type: ignore[arg-type, return-value]
+        deployed(serving, cluster)
+        canary = edits.canary(edits.new("flights", "models:/flights/2"), 10)
+        serving.apply(canary)
+        cluster.ready.add("flights-00002")
+        serving.get("flights")
+        assert (noting("flights-00001"), noting("flights-00002")) == (False, False)
+        canary["spec"]["predictor"]["logger"] = {"mode": "all"}
+        serving.apply(canary)
+        assert (noting("flights-00001"), noting("flights-00002")) == (True, True)
+        assert traffic(serving.get("flights")) == {"flights-00002": 10, "flights-00001": 90}
+
+
+def test_a_log_goes_to_the_lake_or_is_refused(cluster: ClusterInMemory) -> None:
+    document = edits.new("a", "models:/a/1")
+    document["spec"]["predictor"]["logger"] = {"mode": "all"}
+    away = edits.new("a", "models:/a/1")
+    away["spec"]["predictor"]["logger"] = {"mode": "all", "url": "http://elsewhere.example"}
+    for log, asked, said in (((), document, "logger"), (LOG, away, "logger.url")):
+        with (
+            ClusterDeployments(context(log=log), lambda: cluster) as serving,  # type: ignore[arg-type, return-value]
+            pytest.raises(MillpondError, match=f"asks for {said}, which is not done"),
+        ):
+            serving.apply(asked)
 
 
 def test_measurements_say_what_they_need(serving: ClusterDeployments) -> None:

@@ -17,6 +17,7 @@ from millpond.targets.kubernetes.render.realise import Realiser, Variables
 INTERFACE = "inference"
 _DESTINATION = "--artifacts-destination"
 _LAKE = ("MLFLOW_", "AWS_")
+_LOG = ("MILLPOND_LOG_BUCKET", "AWS_")
 _ENTRANCE = ("MILLPOND_GATEWAY_API", "MILLPOND_GATEWAY_TOKEN", "MILLPOND_GATEWAY_URL")
 
 
@@ -32,6 +33,7 @@ class Context:
         cluster: what the flavour says of the cluster.
         lake: variables by which registry and lake are reached; secrets by reference.
         entrance: variables by which the platform's own gateway takes routes; empty without one.
+        log: variables by which the log of predictions goes to the lake; empty without one.
         gateway: the node of that gateway.
         sessions: whether the cluster's HTTPRoutes know session persistence.
         artifacts: where the platform's registry keeps the files that it hands out itself.
@@ -44,6 +46,7 @@ class Context:
     cluster: Cluster
     lake: tuple[Mapping[str, Any], ...] = ()
     entrance: tuple[Mapping[str, Any], ...] = ()
+    log: tuple[Mapping[str, Any], ...] = ()
     gateway: str | None = None
     sessions: bool = False
     artifacts: str | None = None
@@ -63,24 +66,9 @@ class Context:
             )
         node = platform.nodes[found[0][0]]
         real = realiser(platform, catalogue)
-        scope = real.scope(node.name)
-        variables = Variables()
-        lake: list[Mapping[str, Any]] = []
-        entrance: list[Mapping[str, Any]] = []
         service = node.component.service
-        for key, template in {**service.env, **service.processes["controller"].env}.items():
-            where = lake if key.startswith(_LAKE) else entrance if key.startswith(_ENTRANCE) else None
-            value = scope.value(template)
-            if where is None or (value.empty and template):
-                continue
-            reference = real.reference(value)
-            if reference is not None:
-                keyed = {"name": reference.secret, "key": reference.key}
-                where.append({"name": key, "valueFrom": {"secretKeyRef": keyed}})
-            else:
-                where.append({"name": key, "value": real.text(value, variables)})
-        # A text with a secret in it, such as an address with a password, speaks of these.
-        own = tuple(variables.env())
+        told = {**service.env, **service.processes["controller"].env}
+        log = _variables(real, node.name, service.processes["monitor"].env, _LOG)
         entry = catalogue.entry(node.component.name)
         cuda = node.resources.gpu > 0
         door = platform.gateway
@@ -90,8 +78,9 @@ class Context:
             node=names.dns(node.name),
             image=node.image or image(entry, platform.cluster, cuda=cuda),
             cluster=platform.cluster,
-            lake=(*own, *lake),
-            entrance=(*own, *entrance) if door else (),
+            lake=_variables(real, node.name, told, _LAKE),
+            entrance=_variables(real, node.name, told, _ENTRANCE) if door else (),
+            log=log if node.bindings.get("log") else (),
             gateway=names.dns(door) if door else None,
             artifacts=_artifacts(platform, real, node),
         )
@@ -117,6 +106,27 @@ class Context:
         if not routes.host or not self.routed:
             return None
         return f"{'https' if routes.https or routes.tls_secret else 'http'}://{name}.{routes.host}"
+
+
+def _variables(
+    real: Realiser, node: str, told: Mapping[str, str], wanted: tuple[str, ...]
+) -> tuple[Mapping[str, Any], ...]:
+    """Those of a process's variables that begin with one of these words, for a container."""
+    variables = Variables()
+    scope = real.scope(node)
+    found: list[Mapping[str, Any]] = []
+    for key, template in told.items():
+        value = scope.value(template)
+        if not key.startswith(wanted) or (value.empty and template):
+            continue
+        reference = real.reference(value)
+        if reference is not None:
+            keyed = {"name": reference.secret, "key": reference.key}
+            found.append({"name": key, "valueFrom": {"secretKeyRef": keyed}})
+        else:
+            found.append({"name": key, "value": real.text(value, variables)})
+    # A text with a secret in it, such as an address with a password, speaks of these.
+    return (*variables.env(), *found)
 
 
 def _artifacts(platform: Platform, real: Realiser, node: Node) -> str | None:

@@ -10,7 +10,11 @@ Data = Mapping[str, Any]
 
 _IMAGE = ("ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull")
 _CONFIGURED = ("CreateContainerConfigError", "CreateContainerError", "RunContainerError")
-_WHAT = {"fetch": "the model cannot be fetched", "router": "the router does not start"}
+_WHAT = {
+    "fetch": "the model cannot be fetched",
+    "log": "the predictions cannot be noted",
+    "router": "the router does not start",
+}
 _TRIES = 2
 """Starts of a container after which a failure is one."""
 
@@ -42,7 +46,10 @@ def state(deployment: Data | None, pods: Iterable[Data]) -> State:
     status = deployment.get("status") or {}
     wanted = deployment["spec"].get("replicas", 1)
     seen = status.get("observedGeneration", 0) >= deployment["metadata"].get("generation", 0)
-    if seen and status.get("availableReplicas", 0) >= wanted and status.get("updatedReplicas", 0) >= wanted:
+    updated = status.get("updatedReplicas", 0)
+    # Pods of an earlier template count as available, too.
+    replaced = updated >= wanted and status.get("replicas", 0) <= updated
+    if seen and replaced and status.get("availableReplicas", 0) >= wanted:
         return State(ready=True)
     found = [pod_state(pod) for pod in pods if not pod["metadata"].get("deletionTimestamp")]
     for each in found:

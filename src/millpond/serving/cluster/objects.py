@@ -11,6 +11,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+from millpond.serving.cluster import notes
 from millpond.serving.cluster.context import Context
 from millpond.serving.controller.store import Record, Revision
 from millpond.serving.inferenceservice import InferenceService
@@ -143,11 +144,16 @@ def _pod(context: Context, record: Record, revision: Revision) -> dict[str, Any]
         "lifecycle": {"preStop": {"sleep": {"seconds": _LEAVING_SECONDS}}},
         "resources": resources,
     }
+    asked = notes.logger(record)
+    carriers = [] if asked is None else [notes.carrier(context, record, asked)]
     spec: dict[str, Any] = {
         **bare_pod(context),
         "terminationGracePeriodSeconds": _STOP_SECONDS + _LEAVING_SECONDS,
-        "initContainers": [_dressed(context, fetch)],
-        "containers": [_dressed(context, server)],
+        "initContainers": [
+            _dressed(context, fetch),
+            *(_dressed(context, each, noting=True) for each in carriers),
+        ],
+        "containers": [_dressed(context, server, noting=bool(carriers))],
         "volumes": [{"name": "tmp", "emptyDir": {}}, {"name": "models", "emptyDir": {}}],
         "topologySpreadConstraints": [
             {
@@ -158,6 +164,11 @@ def _pod(context: Context, record: Record, revision: Revision) -> dict[str, Any]
             }
         ],
     }
+    if carriers:
+        spec["terminationGracePeriodSeconds"] += notes.GRACE_SECONDS
+        spec["volumes"].append(notes.VOLUME)
+        # A note that a dead server left open is known by its process's end.
+        spec["shareProcessNamespace"] = True
     gpu = context.cluster.gpu
     if gpu.resource in resources.get("limits", {}):
         spec["nodeSelector"] = dict(gpu.node_selector)
@@ -179,6 +190,8 @@ def server_command(record: Record, revision: Revision) -> list[str]:
         *("--grpc-port", str(GRPC_PORT if settings.get("grpc") else 0)),
         *("--format", str(settings.get("format", "mlflow"))),
     ]
+    if notes.logger(record) is not None:
+        found += ["--log-dir", notes.folder(record)]
     for key in _OPTIONS:
         if settings.get(key) is not None:
             found += [f"--{key.replace('_', '-')}", str(settings[key])]
@@ -197,14 +210,15 @@ def bare_pod(context: Context) -> dict[str, Any]:
     return spec
 
 
-def _dressed(context: Context, container: Mapping[str, Any]) -> dict[str, Any]:
+def _dressed(context: Context, container: Mapping[str, Any], *, noting: bool = False) -> dict[str, Any]:
+    mounts = [{"name": "tmp", "mountPath": "/tmp"}, {"name": "models", "mountPath": "/models"}]
     return {
         "image": context.image,
         "imagePullPolicy": context.cluster.pull_policy,
         # A sentence of the program is told in the pod's status, where commands read it.
         "terminationMessagePolicy": "FallbackToLogsOnError",
         "workingDir": "/tmp",
-        "volumeMounts": [{"name": "tmp", "mountPath": "/tmp"}, {"name": "models", "mountPath": "/models"}],
+        "volumeMounts": [*mounts, notes.MOUNT] if noting else mounts,
         "securityContext": container_security(),
         **container,
     }

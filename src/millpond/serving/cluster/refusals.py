@@ -25,7 +25,16 @@ def check(service: InferenceService, context: Context) -> None:
             f"the platform's namespace is {context.namespace}: leave it out",
         ),
         (low == 0, "minReplicas 0", "nothing here wakes a model: write 1, or install KServe"),
-        (predictor.logger is not None, "logger", "nothing carries the log to the lake: --no-log"),
+        (
+            predictor.logger is not None and not context.log,
+            "logger",
+            "serving has no lake that takes the log: add seaweedfs to the flavour, or --no-log",
+        ),
+        (
+            predictor.logger is not None and predictor.logger.url is not None,
+            "logger.url",
+            "the log goes to the lake alone, as model pods have no way out: leave url out",
+        ),
         (asked.rollout is not None, "rollout", "there is no controller: --canary, then `millpond traffic`"),
         (asked.experiment is not None, "experiment", "there is no monitor: --canary with --sticky cookie"),
         (

@@ -53,8 +53,11 @@ class Rollout:
         await self._memory.save(record)
         for each in objects.shared_objects(self._context, record):
             await self._cluster.apply(each, force=True)
-        for each in objects.revision_objects(self._context, record, revision):
-            await self._cluster.apply(each, force=True)
+        others = [other for other in record.live if other.name != revision.name and other.replicas]
+        # What is noted, and how many pods there are, is the deployment's and not the revision's.
+        for wanted in (revision, *others):
+            for each in objects.revision_objects(self._context, record, wanted):
+                await self._cluster.apply(each, force=True)
 
     async def look(self, record: Record) -> Data:
         """The deployment with its status, after a step on if there is one to take."""

@@ -9,7 +9,7 @@ import logging
 import threading
 from contextlib import suppress
 from pathlib import Path
-from time import monotonic
+from time import monotonic, sleep
 
 from millpond.lake.reference import LakePath
 from millpond.lake.store import Store
@@ -39,6 +39,7 @@ class Collector:
         store, bucket: the lake.
         seconds: how long a batch of events waits for more.
         disk, memory: bytes, for each deployment.
+        place: see `Intake`.
     """
 
     def __init__(
@@ -51,6 +52,7 @@ class Collector:
         seconds: float = 10.0,
         disk: int = DISK,
         memory: int = MEMORY,
+        place: str = "",
     ) -> None:
         self.store = store
         self.bucket = bucket
@@ -59,6 +61,7 @@ class Collector:
         self._seconds = seconds
         self._disk = disk
         self._memory = memory
+        self._place = place
         self._intakes: dict[str, Intake] = {}
         self._forwarders: dict[str, Forwarder] = {}
         self._stopping = threading.Event()
@@ -87,6 +90,32 @@ class Collector:
             forwarder.stop()
         self._threads[1].join(2)
 
+    def finish(self, seconds: float) -> int:
+        """Stop, and take to the lake what is still here, where this disk is gone afterwards.
+
+        Args:
+            seconds: how long it may take.
+
+        Returns:
+            How many files the lake did not get.
+        """
+        self.stop()
+        for intake in self.intakes():
+            intake.poll()
+            intake.flush()
+        end = monotonic() + seconds
+        while True:
+            sent = 0
+            try:
+                sent = self._send()
+            except Exception as error:  # whatever a store's client raises
+                log.warning("the lake does not take events: %s", error)
+            left = sum(len(intake.outbox.waiting()) for intake in self.intakes())
+            if not left or monotonic() > end:
+                return left
+            if not sent:
+                sleep(_LOOK)
+
     def intakes(self) -> list[Intake]:
         """All deployments, by name."""
         return [self._intakes[name] for name in sorted(self._intakes)]
@@ -114,7 +143,7 @@ class Collector:
         for folder in sorted(self._logs.iterdir()):
             if folder.name not in self._intakes and folder.is_dir() and not folder.name.startswith("."):
                 outbox = Outbox(self._data / folder.name, self._disk)
-                intake = Intake(folder, Window(self._memory), outbox, self._seconds)
+                intake = Intake(folder, Window(self._memory), outbox, self._seconds, self._place)
                 intake.recall()
                 self._intakes[folder.name] = intake
         for name in list(self._intakes):

@@ -71,16 +71,20 @@ class _Batch:
 class Intake:
     """A deployment's folder, window and outbox.
 
-    `seconds` is how long a batch may wait for more before it becomes a file.
+    `seconds` is how long a batch may wait for more before it becomes a file. `place` is a word in the keys of
+    those files, where processes of several machines write the same log: their ids may be the same.
     """
 
-    def __init__(self, folder: Path, window: Window, outbox: Outbox, seconds: float = 10.0) -> None:
+    def __init__(
+        self, folder: Path, window: Window, outbox: Outbox, seconds: float = 10.0, place: str = ""
+    ) -> None:
         self.folder = folder
         self.window = window
         self.outbox = outbox
         self.counts = Counts()
         self.settings = Settings.read(folder)
         self._seconds = seconds
+        self._place = place
         self._batches: dict[str, _Batch] = {}
         self._taken: set[Path] = set()
 
@@ -179,6 +183,7 @@ class Intake:
         rows: list[Row] = [row for entry in found for row in events.rows(entry, now)]
         first = found[0].time if found else now
         date = datetime.fromtimestamp(first, UTC).date().isoformat()
+        name = f"{name}-{self._place}" if self._place else name
         key = f"{namespace}/{self.name}/date={date}/{name}.parquet"
         self.outbox.commit(key, table(rows), segments, given_up)
 

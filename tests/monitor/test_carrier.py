@@ -1,0 +1,51 @@
+"""What carries the log of a model pod: all of it is in the lake when it ends, as the pod's disk goes then."""
+
+from __future__ import annotations
+
+import json
+import socket
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from millpond_monitor import Revision, ids, rows, until
+
+from model_servers import service_environment
+
+pytestmark = pytest.mark.slow
+Make = Callable[..., Revision]
+
+
+def test_what_a_server_noted_last_is_in_the_lake_when_the_pod_ends(
+    science_python: Path, tmp_path: Path, revision: Make
+) -> None:
+    lake, data = tmp_path / "lake", tmp_path / "data"
+    (lake / "predictions").mkdir(parents=True)
+    kept = {key: value for key, value in service_environment().items() if not key.startswith("AWS_")}
+    command = [str(science_python), "-m", "millpond.serving.monitor.carrier", "--data", str(data)]
+    carrier = subprocess.Popen(
+        [*command, "--deployment", "flights", "--mode", "request", "--batch-seconds", "600"],
+        env={**kept, "MILLPOND_LAKE_ROOT": str(lake)},
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        told = data / "predictions/flights/monitor.json"
+        until(told.is_file, "the carrier does not say what is noted", 60)
+        control = json.loads((told.parent / "control.json").read_text())
+        assert control == {"mode": "request", "sample": 1.0}
+        log = revision(data, "flights", "flights-00001", mode="request")
+        sent = [log.predict({"x": float(number)}, 0.5) for number in range(3)]
+        log.close()
+        assert not list(lake.rglob("*.parquet")), "a batch waits for more"
+        carrier.terminate()
+        said = carrier.communicate(timeout=60)[1]
+        assert carrier.returncode == 0, said
+    finally:
+        carrier.kill()
+        carrier.wait()
+    (file,) = lake.rglob("*.parquet")
+    assert file.parent.parent == lake / "predictions/default/flights"
+    assert file.stem.endswith(socket.gethostname()), "pods that write at once have files of their own"
+    assert ids(rows(science_python, [file])) == sent
