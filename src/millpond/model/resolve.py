@@ -228,15 +228,31 @@ class _Resolver:
                 f"{component.name} runs on a cluster only, it has no recipe for one machine",
                 hint="set target: kubernetes, or leave it out",
             )
-        if selection.recipe is None:
-            return component.recipes[0]
-        if selection.recipe not in component.recipes:
+        recipe = selection.recipe or component.recipes[0]
+        if recipe not in component.recipes:
             raise DocumentError(
                 self.document.place(self._at(name, "recipe")),
-                f"{component.name} has no {selection.recipe} recipe",
+                f"{component.name} has no {recipe} recipe",
                 hint=f"it has {' and '.join(component.recipes)}",
             )
-        return selection.recipe
+        self._suits(name, component, selection, recipe)
+        return recipe
+
+    def _suits(self, name: str, component: Component, selection: Selection, recipe: str) -> None:
+        """Refuse what the recipe would take no notice of."""
+        if recipe == "chart":
+            resources = selection.resources.model_fields_set - {"gpu"} if selection.resources else set()
+            unused = {("image",): bool(selection.image)} | {("resources", key): True for key in resources}
+            hint = f"write what the chart wants under {name}: values"
+        else:
+            unused = {("values",): bool(selection.values)}
+            hint = f"set recipe: chart under {name}" if component.chart else "leave it out"
+        for key in sorted(key for key, given in unused.items() if given):
+            raise DocumentError(
+                self.document.key_place(self._at(name, *key)),
+                f"{name} is realised by its {recipe}, which takes no {' '.join(reversed(key))}",
+                hint=hint,
+            )
 
     def _provider(self, name: str, requirement: str, selection: Selection) -> tuple[str, str] | None:
         wanted = self.chosen[name][0].requires[requirement]

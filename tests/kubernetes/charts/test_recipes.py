@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from millpond.model.errors import MillpondError
+from millpond.model.errors import DocumentError, MillpondError
 from millpond.targets.kubernetes.bundle import Bundle, Release
 from millpond.targets.kubernetes.render import render
 
@@ -149,3 +149,20 @@ def test_feasts_store_is_a_file_of_a_secret(tmp_path: Path) -> None:
     volumes = release(bundle, "feast").values["volumes"]
     assert volumes == [{"name": "store", "secret": {"secretName": "feast-chart"}}]
     assert "feature_store.yaml" in {key for s in bundle.secrets if s.name == "feast-chart" for key in s.texts}
+
+
+@pytest.mark.parametrize(
+    ("chosen", "message", "hint"),
+    [
+        ({"trino": {"image": f"trino@sha256:{'0' * 64}"}}, "chart, which takes no image", "trino: values"),
+        ({"trino": {"resources": {"memory": "4Gi"}}}, "chart, which takes no memory resources", "values"),
+        ({"mlflow": {"values": {"a": 1}}}, "mlflow is realised by its service", "recipe: chart"),
+        ({"postgres": {"values": {"a": 1}}}, "service, which takes no values", "leave it out"),
+    ],
+)
+def test_what_a_recipe_would_take_no_notice_of_is_refused_at_its_place(
+    chosen: dict[str, object], message: str, hint: str, tmp_path: Path
+) -> None:
+    with pytest.raises(DocumentError, match=rf"millpond\.yaml:\d+:\d+: .*{message}") as caught:
+        rendered(tmp_path, chosen)
+    assert hint in (caught.value.hint or "")
