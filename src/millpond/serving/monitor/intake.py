@@ -183,7 +183,8 @@ class Intake:
         rows: list[Row] = [row for entry in found for row in events.rows(entry, now)]
         first = found[0].time if found else now
         date = datetime.fromtimestamp(first, UTC).date().isoformat()
-        name = f"{name}-{self._place}" if self._place else name
+        # In front: the numbers at the end say which file is newer.
+        name = f"{self._place}.{name}" if self._place else name
         key = f"{namespace}/{self.name}/date={date}/{name}.parquet"
         self.outbox.commit(key, table(rows), segments, given_up)
 
