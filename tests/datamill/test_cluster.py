@@ -76,3 +76,19 @@ def test_what_is_wrong_is_told_with_its_place(tree: Any, file: str, rest: str, m
     with pytest.raises(DocumentError) as caught:
         resolved()
     assert message in str(caught.value)
+
+
+@pytest.mark.parametrize(("other", "chosen"), [("fast", "fast"), ("slow", "")])
+def test_a_storage_class_that_all_agree_on_is_the_platforms(tree: Any, other: str, chosen: str) -> None:
+    text = "project: {flavour: 'minio, jupyterhub, mlflow'}\nminio: {storage_class: fast}\n"
+    found = tree.translate(f"{text}jhub: {{storage_class: {other}}}\n", **CLUSTER)
+    assert found.flavour.kubernetes.storage_class == chosen
+    told = [note.text for note in found.notes if note.subject == "storage_class"]
+    assert told == (
+        []
+        if chosen
+        else [
+            "storage_class is left out: a platform has one for all its volumes, not several "
+            "(minio fast, jupyterhub slow)"
+        ]
+    )

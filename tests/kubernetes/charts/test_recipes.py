@@ -125,7 +125,12 @@ def test_seldons_pods_stand_where_the_restricted_standard_does_not_hold(tmp_path
 
 
 def test_airflow_takes_its_graphs_from_git_and_its_keys_from_a_secret(tmp_path: Path) -> None:
-    options = {"git_sync": True, "repository": "https://git.example.org/dags.git", "branch": "stable"}
+    options = {
+        "recipe": "chart",
+        "git_sync": True,
+        "repository": "https://git.example.org/dags.git",
+        "branch": "stable",
+    }
     bundle = rendered(tmp_path, {"airflow": options})
     values = release(bundle, "airflow").values
     assert at(values, "dags.gitSync.enabled") is True

@@ -17,6 +17,7 @@ from millpond.flavours.datamill.places import moved, overlay, part
 from millpond.flavours.datamill.settings import Location, Project, Target
 from millpond.flavours.datamill.targets import find_target, kubeconfig
 from millpond.model import document as documents
+from millpond.model.cluster import Cluster
 from millpond.model.component import Component
 from millpond.model.document import Document
 from millpond.model.errors import DocumentError, MillpondError, Place, UsageError, did_you_mean
@@ -168,6 +169,7 @@ class _Translation:
             name=_platform_name(self.project.k8s_namespace),
             summary=f"Data-Mill's flavour {self.path.stem}",
             target="kubernetes" if self.cluster else "local",
+            kubernetes=Cluster(storage_class=self._storage_class(components) if self.cluster else ""),
             components={name: Selection(**options) for name, options in self.selections.items()},
         )
         return DataMillFlavour(
@@ -183,6 +185,17 @@ class _Translation:
             notes=tuple(self.notes),
             kept=tuple(self.kept),
         )
+
+    def _storage_class(self, components: Mapping[str, Settings]) -> str:
+        """The class of all components that name one; where they name several it is none."""
+        found = {name: settings.config.storage_class for name, settings in components.items()}
+        named = {name: chosen for name, chosen in found.items() if chosen}
+        if len(set(named.values())) < 2:
+            return next(iter(named.values()), "")
+        told = ", ".join(f"{name} {chosen}" for name, chosen in named.items())
+        text = f"storage_class is left out: a platform has one for all its volumes, not several ({told})"
+        self._left_out("storage_class", text, self.document.key_place(("project",)))
+        return ""
 
     def _listed(self) -> list[tuple[str, Place]]:
         """The components that the project lists, each once, with the place of its name."""
