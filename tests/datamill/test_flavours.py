@@ -418,6 +418,12 @@ class TestOptions:
         tree.write("infrastructure/components/minio/config.yaml", "minio: {release: lake}")
         found = tree.translate("project: {flavour: minio, data_folder: data}")
         assert options(found, "seaweedfs") == {"buckets": ["raw", "examples", "sales"]}
+        loads = [(Path(item.source).name, item.to) for item in found.flavour.data]
+        assert loads == [("examples", "examples"), ("sales", "sales")]
+
+    def test_without_a_store_the_data_folder_is_not_loaded(self, tree: Any) -> None:
+        (tree.root / "infrastructure/data/examples").mkdir(parents=True)
+        assert tree.translate("project: {flavour: dask, data_folder: data}").flavour.data == []
 
     def test_buckets_of_the_values_file_are_made_too(self, tree: Any) -> None:
         tree.write(

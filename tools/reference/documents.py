@@ -35,6 +35,7 @@ def flavour() -> str:
     models: dict[type[BaseModel], str] = {
         flavours.Flavour: "The file",
         flavours.Selection: "A component of the flavour",
+        flavours.Data: "Data for the lake",
         flavours.FromElsewhere: "A value from elsewhere",
         clusters.Cluster: "The cluster",
         clusters.Routes: "Routes from outside",

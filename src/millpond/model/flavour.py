@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from millpond.model.cluster import Cluster, Policies
 from millpond.model.component import Resources
@@ -56,6 +56,27 @@ class Selection(BaseModel):
         return dict(self.model_extra or {})
 
 
+class Data(BaseModel):
+    """Files of the user's that the lake has from the start."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    source: str = Field(
+        alias="from", min_length=1, description="A file or a folder; from the flavour file's folder on"
+    )
+    to: str = Field(
+        pattern=r"^[a-z0-9][a-z0-9.-]{2,62}(/[^/].*|/)?$",
+        description="Where in the lake: bucket/path; a folder's contents go below it",
+    )
+
+    @field_validator("to")
+    @classmethod
+    def _no_climbing(cls, to: str) -> str:
+        if {".", ".."} & set(to.split("/")):
+            raise ValueError("a path of the lake has no . and no .. in it")
+        return to
+
+
 class Flavour(BaseModel):
     """A platform as its user wrote it."""
 
@@ -71,6 +92,9 @@ class Flavour(BaseModel):
     catalogue: list[str] = Field(default=[], description="Folders with components of one's own")
     components: dict[Name, Selection] = Field(
         default={}, description="What the platform is made of: names with options, or a plain list of names"
+    )
+    data: list[Data] = Field(
+        default=[], description="What `up` loads into the lake, once for each content; changed objects stay"
     )
     external: dict[Name, dict[Name, str | int | FromElsewhere]] = Field(
         default={}, description="Interfaces that services of one's own provide: their properties"

@@ -12,7 +12,7 @@ from typing import Any
 
 from millpond.model.cluster import Cluster, Policies
 from millpond.model.component import Component, Resources
-from millpond.model.flavour import Flavour, FromElsewhere, Selection
+from millpond.model.flavour import Data, Flavour, FromElsewhere, Selection
 from millpond.model.interface import Interface
 from millpond.model.option import Option
 
@@ -53,6 +53,11 @@ def flavour_schema(components: Iterable[Component], interfaces: Mapping[str, Int
             },
             "kubernetes": cluster,
             "policies": Policies.model_json_schema(),
+            "data": {
+                "type": "array",
+                "description": fields["data"]["description"],
+                "items": Data.model_json_schema(),
+            },
             "external": {
                 "type": "object",
                 "description": fields["external"]["description"],

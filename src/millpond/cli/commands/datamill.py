@@ -43,11 +43,13 @@ def _carry_out(session: Session, action: Action) -> None:
             out(action.text.rstrip())
         case actions.Up():
             from millpond.cli.bringing_up import bring_up
+            from millpond.cli.giving import give
 
             target, selected = _target(session, action.source, tell=True)
             session.remember()
             only = [selected] if selected else []
             bring_up(target, offline=not action.install, only=only, next_step="")
+            give(session.source(), target, offline=not action.install, only=only)
         case actions.Down():
             _stop(session)
         case actions.Remove():

@@ -17,15 +17,21 @@ from millpond.cli.style import columns, faint, note, out, paint, plural
 @pass_session
 def command(session: Session) -> None:
     """Show what `millpond up` would change, and why. Changes nothing."""
-    plan = session.target().plan()
+    from millpond.cli.giving import waiting
+
+    source = session.source()
+    plan = session.target(source=source).plan()
+    data = waiting(source)
     if session.json:
-        out(json.dumps(plan.as_dict()))
+        loads = [{"from": str(given.source), "to": given.target, "why": why} for given, why in data]
+        out(json.dumps({**plan.as_dict(), **({"data": loads} if source.flavour.data else {})}))
         return
     for line in plan.notes:
         note(line)
-    if plan.empty:
+    if plan.empty and not data:
         out(f"nothing to do: {plural(len(plan.changes), 'component')} up as {plan.platform} wants")
         return
     rows = [(str(change.act), change.component, "; ".join(change.reasons)) for change in plan.changes]
+    rows += [("load", given.target, f"{why}: {given.source}") for given, why in data]
     for line in columns(rows, paints={0: lambda cell: paint(cell, cell), 2: faint}):
         out(line)

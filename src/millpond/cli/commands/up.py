@@ -49,6 +49,7 @@ def command(
     run it again to go on.
     """
     from millpond.cli.bringing_up import bring_up
+    from millpond.cli.giving import give, waiting
 
     if rollback or revision is not None:
         _roll_back(session, names, revision)
@@ -58,7 +59,9 @@ def command(
         note(line)
     target = session.target(new_ports, source)
     session.remember()
+    waiting(source)  # what is not there is told before anything starts
     bring_up(target, offline=offline, only=names, yes=yes, as_json=session.json)
+    give(source, target, offline=offline, only=names, as_json=session.json)
 
 
 def _roll_back(session: Session, names: tuple[str, ...], revision: int | None) -> None:

@@ -21,7 +21,7 @@ from millpond.model.cluster import Cluster
 from millpond.model.component import Component
 from millpond.model.document import Document
 from millpond.model.errors import DocumentError, MillpondError, Place, UsageError, did_you_mean
-from millpond.model.flavour import Flavour, Selection
+from millpond.model.flavour import Data, Flavour, Selection
 from millpond.model.option import Option
 
 BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]\Z")
@@ -171,6 +171,7 @@ class _Translation:
             target="kubernetes" if self.cluster else "local",
             kubernetes=Cluster(storage_class=self._storage_class(components) if self.cluster else ""),
             components={name: Selection(**options) for name, options in self.selections.items()},
+            data=self._data(),
         )
         return DataMillFlavour(
             path=self.path,
@@ -301,11 +302,20 @@ class _Translation:
 
     def _buckets(self, rule: Rule, options: _Options) -> None:
         """Each folder of the data folder is a bucket of the lake."""
-        folder = self.layout.find_folder(self.project.data_folder) if self.project.data_folder else None
-        names = sorted(path.name for path in folder.iterdir() if path.is_dir()) if folder else []
-        buckets = [name for name in names if BUCKET.match(name)]
-        if buckets:
+        if buckets := [path.name for path in self._examples()]:
             options.set(rule, buckets, self.document, ("project", "data_folder"))
+
+    def _examples(self) -> list[Path]:
+        """The folders of the data folder that can be buckets."""
+        folder = self.layout.find_folder(self.project.data_folder) if self.project.data_folder else None
+        found = sorted(path for path in folder.iterdir() if path.is_dir()) if folder else []
+        return [path for path in found if BUCKET.match(path.name)]
+
+    def _data(self) -> list[Data]:
+        """What is in these folders goes into their buckets, where the flavour has a store."""
+        if "seaweedfs" not in self.selections:
+            return []
+        return [Data.model_validate({"from": str(path), "to": path.name}) for path in self._examples()]
 
 
 class _Options:
