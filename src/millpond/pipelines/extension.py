@@ -33,8 +33,19 @@ BUILTIN: dict[Group, dict[str, str]] = {
         "python": "millpond.pipelines.steps.python:PythonStep",
         "command": "millpond.pipelines.steps.command:CommandStep",
         "deploy": "millpond.pipelines.steps.deploy:DeployStep",
+        "notebook": "millpond.pipelines.steps.notebook:NotebookStep",
+        "r": "millpond.pipelines.steps.r:RStep",
+        "dask": "millpond.pipelines.steps.dask:DaskStep",
+        "container": "millpond.pipelines.steps.container:ContainerStep",
+        "http": "millpond.pipelines.steps.http:HttpStep",
+        "mlflow-project": "millpond.pipelines.steps.mlflow_project:ProjectStep",
+        "databricks": "millpond.pipelines.steps.databricks:DatabricksStep",
     },
-    "millpond.sinks": {"lake": "millpond.pipelines.sinks.lake:LakeSink"},
+    "millpond.sinks": {
+        "lake": "millpond.pipelines.sinks.lake:LakeSink",
+        "postgres": "millpond.pipelines.sinks.postgres:PostgresSink",
+        "http": "millpond.pipelines.sinks.http:HttpSink",
+    },
     "millpond.engines": {"dask": "millpond.pipelines.engines.dask:DaskEngine"},
 }
 
@@ -142,6 +153,7 @@ class StepCall:
         decode: the value of an input port.
         local: a local file with the bytes of an input port.
         render: replaces the expressions of a raw key; takes the value, extra names, and a quote.
+        record: the folder of the run's record that has the steps' logs, where this process reaches it.
     """
 
     keys: Any
@@ -153,6 +165,7 @@ class StepCall:
     decode: Callable[[str], Any]
     local: Callable[[str], Path]
     render: Callable[..., Any]
+    record: Path | None = None
 
 
 def names(group: Group) -> list[str]:

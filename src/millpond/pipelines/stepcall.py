@@ -134,7 +134,19 @@ def _call(
         return render(value, lambda ref: _either(ref, of, names), quote)
 
     keys = kind.keys.model_validate(task.keys)
-    return StepCall(keys, inputs, task.arguments, task.outputs, context, code, decode, local, rendered)
+    record = Path(shared.run_folder) / "steps"
+    return StepCall(
+        keys,
+        inputs,
+        task.arguments,
+        task.outputs,
+        context,
+        code,
+        decode,
+        local,
+        rendered,
+        record if record.is_dir() else None,
+    )
 
 
 def _either(reference: Any, of: Callable[[Any], Any], names: Callable[[Any], Any] | None) -> Any:

@@ -12,7 +12,7 @@ import os
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from pydantic import Field, field_validator
 
@@ -53,6 +53,7 @@ class PythonStep(StepKind):
     """Calls a function with the inputs' values and the ``with`` values by name."""
 
     keys = PythonKeys
+    given: ClassVar[tuple[str, ...]] = ()
 
     def check(self, step: Step, keys: PythonKeys, folder: Path, strict: bool) -> Iterable[Problem]:
         """The module, the function and its arguments, as far as text can tell."""
@@ -67,7 +68,7 @@ class PythonStep(StepKind):
             return
         function = module.function(keys.function)
         if function is not None:
-            yield from _arguments(step, keys, function)
+            yield from _arguments(step, keys, function, self.given)
         elif keys.function not in module.definitions:
             functions = [name for name in module.definitions if module.function(name)]
             yield Problem(
@@ -100,22 +101,26 @@ class PythonStep(StepKind):
 
     def run(self, call: StepCall) -> Mapping[str, Any]:
         """Import, call, and sort the return value into the ports."""
-        function = _load(call.keys, call.code)
-        values = _values(function, call)
-        result = function(**values)
-        return _ports(call, result)
+        return call_function(load(call.keys, call.code), call)
 
 
-def _arguments(step: Step, keys: PythonKeys, function: ast.FunctionDef) -> Iterator[Problem]:
+def call_function(function: Any, call: StepCall, **given: Any) -> Mapping[str, Any]:
+    """Call with the inputs' values, those under ``with``, and `given`; sort the result into ports."""
+    return _ports(call, function(**{**_values(function, call), **given}))
+
+
+def _arguments(
+    step: Step, keys: PythonKeys, function: ast.FunctionDef, given: tuple[str, ...]
+) -> Iterator[Problem]:
     spec = function.args
     plain = [*spec.posonlyargs, *spec.args]
     optional = {argument.arg for argument in plain[len(plain) - len(spec.defaults) :]}
     optional |= {a.arg for a, default in zip(spec.kwonlyargs, spec.kw_defaults, strict=True) if default}
     every = [*plain, *spec.kwonlyargs]
     context = {a.arg for a in every if a.annotation is not None and _CONTEXT in ast.dump(a.annotation)}
-    names = [argument.arg for argument in every if argument.arg not in context]
-    for section, given in (("inputs", step.inputs), ("with", step.arguments)):
-        for name in given:
+    names = [argument.arg for argument in every if argument.arg not in context and argument.arg not in given]
+    for section, named in (("inputs", step.inputs), ("with", step.arguments)):
+        for name in named:
             if name not in names and spec.kwarg is None:
                 hint = did_you_mean(name, names) or f"{keys.function}() takes none"
                 yield Problem((section, name), f"{keys.function}() has no argument {name}", hint)
@@ -134,7 +139,8 @@ def _installed_version(module: str) -> str:
         return hashlib.sha256(file.read_bytes()).hexdigest() if file and file.is_file() else top
 
 
-def _load(keys: PythonKeys, code: Path) -> Any:
+def load(keys: PythonKeys, code: Path) -> Any:
+    """The function, from the unpacked folder of the pipeline or an installed package."""
     known = sys.modules.get(keys.module)
     file = getattr(known, "__file__", None) or ""
     # Only what comes from this very bundle is taken without a look.
