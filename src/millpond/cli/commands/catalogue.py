@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 def command(session: Session, name: str | None) -> None:
     """List the components that a flavour can name, or show component NAME with its options.
 
-    The status says what has been shown: verified means that the tests of its interfaces pass on it, rendered
-    that its files are checked only.
+    What has been shown of it, on this machine and on a cluster: verified means that the tests of its
+    interfaces pass on it, rendered that its files are checked only, none that nothing was.
     """
     catalogue = _catalogue(session)
     if name is not None:
@@ -40,9 +40,9 @@ def command(session: Session, name: str | None) -> None:
     if session.json:
         out(json.dumps([as_dict(component) for component in components]))
         return
-    rows = [(c.name, c.version, c.status.local, c.summary) for c in components]
-    paints = {0: strong, 2: lambda cell: paint(cell, cell)}
-    for line in columns(rows, heads=("NAME", "VERSION", "STATUS", "SUMMARY"), paints=paints):
+    rows = [(c.name, c.version, c.status.local, c.status.kubernetes, c.summary) for c in components]
+    paints = {0: strong, **dict.fromkeys((2, 3), lambda cell: paint(cell, cell))}
+    for line in columns(rows, heads=("NAME", "VERSION", "LOCAL", "CLUSTER", "SUMMARY"), paints=paints):
         out(line)
     hint("`millpond catalogue NAME` shows its options")
 
