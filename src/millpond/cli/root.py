@@ -52,6 +52,7 @@ COMMANDS: dict[str, Entry] = {
     "why": Entry(_LOOK, "Say why a component is there, and who is wired to it", "why"),
     "repo": Entry(_LAKE, "Keep files under branches and commits", "repo"),
     "lake": Entry(_LAKE, "List, copy and delete files; users and their rights", "lake"),
+    "dataset": Entry(_LAKE, "Tell of datasets, find them, publish them", "dataset"),
     "sql": Entry(_LAKE, "Ask the lake, its tables and the databases in one query", "sql"),
     "demo": Entry(_PIPELINES, "Bring up the starter platform and run a demo on it", "demo"),
     "run": Entry(_PIPELINES, "Run a pipeline on the platform", "run"),
