@@ -26,7 +26,7 @@ import tempfile
 import urllib.request
 from pathlib import Path
 
-from millpond.targets.local.installs.python import build_rules, find_uv
+from millpond.targets.local.installs.python import find_uv
 from millpond.targets.locks import Requirements
 from millpond.targets.repository import find_repository
 
@@ -151,7 +151,7 @@ def main(names: list[str]) -> int:
 
 
 def _installs(text: str, triple: str, source: Path) -> bool:
-    rules = build_rules(Requirements.parse(text, str(source)))
+    rules = Requirements.parse(text, str(source)).build_rules
     with tempfile.TemporaryDirectory() as folder:
         lock = Path(folder, "requirements.lock")
         lock.write_text(text)

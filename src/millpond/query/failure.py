@@ -13,13 +13,14 @@ from millpond.query.words import Edited
 
 SOURCE = "query"
 _MISSING_FILE = re.compile(
-    r"reading '(?P<http>s3://[^']+)'.*404|No files found that match the pattern \"(?P<glob>[^\"]+)\"",
+    r"reading '(?P<http>\w+://[^']+)'.*404|No files found that match the pattern \"(?P<glob>[^\"]+)\"",
     re.DOTALL,
 )
-_REFUSED = re.compile(r"'(s3://[^']+)'.*403", re.DOTALL)
+_REFUSED = re.compile(r"'(\w+://[^']+)'.*403", re.DOTALL)
 _NO_CATALOG = re.compile(r'Catalog "(?P<a>[^"]+)" does not exist|Catalog with name (?P<b>\S+) does not exist')
 _NO_SCHEMA = re.compile(r'because schema "(?P<name>[^"]+)" does not exist')
 _NO_TABLE = re.compile(r"(?:Table|View) with name (?P<name>\S+) does not exist")
+_KIND = re.compile(r"^[A-Z][\w ]* Error: ")
 _CANDIDATES = re.compile(r"\n*(Did you mean|Candidate bindings).*", re.DOTALL)
 
 
@@ -29,6 +30,8 @@ class QueryError(DocumentError):
 
 class Known(Protocol):
     """What a query could have named; asked when something is missing."""
+
+    endpoint: str
 
     def tables(self) -> Iterable[str]:
         """Tables and views with their database and schema, such as ``postgres.public.orders``."""
@@ -43,17 +46,17 @@ class Known(Protocol):
 def told(error: Exception, query: Edited, known: Known) -> MillpondError:
     """The error that a user sees, for one that DuckDB raised."""
     said = _said(error)
-    message = str(said.get("exception_message") or error).strip()
+    message = str(said.get("exception_message") or _KIND.sub("", str(error))).strip()
     kind = str(said.get("exception_type", ""))
     if found := _MISSING_FILE.search(message):
-        path = found["http"] or found["glob"]
+        path = _in_s3(found["http"] or found["glob"], known.endpoint)
         near = get_close_matches(path, list(known.files_beside(path)), n=1, cutoff=0.6)
         meant = f"did you mean {_as_lake(near[0])}?" if near else "is its path right, and was it written?"
         return _placed(query, _position_of(query, path), f"there is no file {_as_lake(path)}", meant)
     if found := _REFUSED.search(message):
-        reason = f"the lake refuses {_as_lake(found[1])} to this key"
-        who = "whoever owns that bucket says who may read it"
-        return _placed(query, _position_of(query, found[1]), reason, who)
+        path = _in_s3(found[1], known.endpoint)
+        reason = f"the lake refuses {_as_lake(path)} to this key"
+        return _placed(query, _position_of(query, path), reason, "`millpond lake matrix` shows who may what")
     if kind == "Out of Memory" or "Out of Memory" in message[:20]:
         return MillpondError(
             f"the query needs more memory than it may take: {message.splitlines()[0]}",
@@ -114,6 +117,11 @@ def _position_of(query: Edited, text: str) -> int | None:
 def _characters(text: str, offset: int) -> int:
     """An offset in bytes, as DuckDB counts, in characters."""
     return len(text.encode()[:offset].decode(errors="ignore"))
+
+
+def _in_s3(path: str, endpoint: str) -> str:
+    """A place by its name in S3; some errors tell the URL that was asked for."""
+    return f"s3:/{path.removeprefix(endpoint)}" if endpoint and path.startswith(endpoint) else path
 
 
 def _as_lake(path: str) -> str:

@@ -19,6 +19,7 @@ from millpond.model.errors import MillpondError, Place
 from millpond.query.extensions import CLOSED, load
 from millpond.query.failure import SOURCE, QueryError, told
 from millpond.query.places import Lake, lake_edits
+from millpond.query.reading import only_reads
 from millpond.query.sources import Source, found_in
 from millpond.query.tables import DATABASE, Mention, Tables, mentions
 from millpond.query.words import Edited, Word, literal, words
@@ -65,6 +66,7 @@ class Session:
 
         names = os.environ if environment is None else environment
         self.lake = Lake.found_in(names)
+        self.endpoint = self.lake.endpoint.rstrip("/") if self.lake else ""
         self.folder = folder or Path.cwd()
         self.sources = {source.name: source for source in [*found_in(names), *sources]}
         self.unreached: dict[str, str] = {}
@@ -90,6 +92,7 @@ class Session:
         self._extensions: set[str] = set()
         self._attached: set[str] = set()
         self._signed = False
+        self._shut = False
 
     def relation(self, query: str) -> Any:
         """A query as a DuckDB relation, which is carried out when its rows are asked for.
@@ -98,12 +101,49 @@ class Session:
             QueryError: the query is wrong; says where.
             MillpondError: something that it names cannot be reached.
         """
+        import duckdb
+
         edited = self.prepare(query)
         with self.explaining(edited):
-            found = self.connection.sql(edited.text)
+            try:
+                found = self.connection.sql(edited.text)
+            except duckdb.Error:
+                # Relations do not tell the place of what is wrong; carried out, it is wrong again.
+                self.connection.execute(edited.text)
+                raise
         # What it says later, when its rows are asked for, is read by a person as it is.
-        self.connection.execute("SET errors_as_json = false")
+        if not self._shut:
+            self.connection.execute("SET errors_as_json = false")
         return found
+
+    def schema(self, query: str) -> Any:
+        """The columns that a query would give, as a ``pyarrow.Schema``.
+
+        Raises:
+            QueryError, MillpondError: as `relation` does.
+        """
+        found = self.relation(query)
+        return self.reader(query, rows=0).schema if found is None else found.limit(0).to_arrow_table().schema
+
+    def shut_in(self) -> None:
+        """Close the doors behind what is there now: queries read the lake and what is attached, nothing else.
+
+        No file of this machine, no other address, no setting, no extension can be reached from then on, and
+        statements that do not read are refused.
+        """
+        self.sign()
+        if self._tables.known:
+            self.load("iceberg")
+        for source in self.sources.values():
+            self._attach_if_there(source)
+        for setting in (
+            "errors_as_json = true",
+            "allowed_directories = ['s3://']",
+            "enable_external_access = false",
+            "lock_configuration = true",
+        ):
+            self.connection.execute(f"SET {setting}")
+        self._shut = True
 
     def reader(self, query: str, *, timeout: float | None = None, rows: int | None = None) -> Any:
         """Carry a query out, and hand its rows on as they come: a ``pyarrow.RecordBatchReader``.
@@ -144,7 +184,10 @@ class Session:
             for mention in mentions(found):
                 self._show(mention, query)
                 edits += [edit] if (edit := mention.edit()) else []
-        return Edited(query, edits)
+        edited = Edited(query, edits)
+        if self._shut:
+            only_reads(edited.text)
+        return edited
 
     def tables(self) -> list[str]:
         """The names of all tables and views that queries can name, with their database and schema."""
@@ -169,6 +212,8 @@ class Session:
     def load(self, extension: str) -> None:
         """Load an extension once."""
         if extension not in self._extensions:
+            if self._shut:
+                raise MillpondError(f"what needs DuckDB's extension {extension} is not asked here")
             load(self.connection, extension)
             self._extensions.add(extension)
 
@@ -208,7 +253,8 @@ class Session:
         """Say what is wrong in a user's words."""
         import duckdb
 
-        self.connection.execute("SET errors_as_json = true")
+        if not self._shut:
+            self.connection.execute("SET errors_as_json = true")
         try:
             yield
         except duckdb.InterruptException:
@@ -305,7 +351,8 @@ class _Watch:
     def error(self) -> MillpondError:
         """What a query hears that was given up."""
         return MillpondError(
-            f"the query was stopped after {self.seconds:g} s", hint="--timeout gives it longer"
+            f"the query was stopped after {self.seconds:g} s",
+            hint="whoever set this limit can give it longer",
         )
 
 

@@ -96,6 +96,7 @@ class Tables:
         self._connection = connection
         self._environment = environment
         self._attached = False
+        self._versions: set[str] = set()
 
     def names(self) -> list[str]:
         """The names of all of them, as queries name them without the database."""
@@ -113,6 +114,8 @@ class Tables:
         if not self._attached:
             self._connection.execute(f"ATTACH ':memory:' AS {DATABASE}")
             self._attached = True
+        if mention.at is not None:
+            self._versions.add(mention.schema)
         schema = f"{DATABASE}.{identifier(mention.schema)}"
         self._connection.execute(f"CREATE SCHEMA IF NOT EXISTS {schema}")
         self._connection.execute(
@@ -121,7 +124,10 @@ class Tables:
         )
 
     def show_all(self) -> None:
-        """Make the views of all tables."""
+        """Make the views of all tables; those of earlier versions, which queries named, go."""
+        for schema in self._versions:
+            self._connection.execute(f"DROP SCHEMA IF EXISTS {DATABASE}.{identifier(schema)} CASCADE")
+        self._versions.clear()
         for name in self.names():
             namespace, _, table = name.rpartition(".")
             self.show(Mention(namespace, table, None, 0, 0))

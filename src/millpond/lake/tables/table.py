@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
 from uuid import uuid4
@@ -57,7 +58,8 @@ class Table:
         from pyiceberg.exceptions import NoSuchTableError
 
         try:
-            return self._catalogue.load_table(self.name)
+            with answered(f"of {self.name}"):
+                return self._catalogue.load_table(self.name)
         except NoSuchTableError:
             raise MillpondError(
                 f"there is no table {self.name}", hint=did_you_mean(self.name, names(self._catalogue))
@@ -200,12 +202,38 @@ class Table:
 
 
 def names(catalogue: Any) -> list[str]:
-    """The names of all tables of a catalogue."""
-    return [
-        ".".join(found)
-        for namespace in catalogue.list_namespaces()
-        for found in catalogue.list_tables(namespace)
-    ]
+    """The names of all tables of a catalogue.
+
+    Raises:
+        MillpondError: it does not tell them to this key.
+    """
+    with answered("of tables"):
+        return [
+            ".".join(found)
+            for namespace in catalogue.list_namespaces()
+            for found in catalogue.list_tables(namespace)
+        ]
+
+
+@contextmanager
+def answered(what: str) -> Iterator[None]:
+    """Say in a user's words that the catalogue refuses to tell something, or does not answer.
+
+    A table that is not there is none of that, and passes.
+    """
+    from pyiceberg.exceptions import NoSuchNamespaceError, RESTError
+    from requests import RequestException
+
+    try:
+        yield
+    except NoSuchNamespaceError:
+        raise MillpondError(
+            f"the catalogue tells nothing {what} to this key",
+            hint="there is none, or its owner has not let you see it",
+        ) from None
+    except (RESTError, RequestException) as error:
+        reason = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
+        raise MillpondError(f"the catalogue tells nothing {what}: {reason}") from None
 
 
 def snapshot_at(table: Any, at: At) -> int:
