@@ -51,6 +51,7 @@ COMMANDS: dict[str, Entry] = {
     "dashboard": Entry(_LOOK, "Lead to the Kubernetes dashboard of the cluster", "dashboard"),
     "why": Entry(_LOOK, "Say why a component is there, and who is wired to it", "why"),
     "repo": Entry(_LAKE, "Keep files under branches and commits", "repo"),
+    "lineage": Entry(_LAKE, "Show where something comes from, and what came of it", "lineage"),
     "lake": Entry(_LAKE, "List, copy and delete files; users and their rights", "lake"),
     "dataset": Entry(_LAKE, "Tell of datasets, find them, publish them", "dataset"),
     "sql": Entry(_LAKE, "Ask the lake, its tables and the databases in one query", "sql"),

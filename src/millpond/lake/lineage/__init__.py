@@ -1,0 +1,1 @@
+"""Where things come from and what came of them: predictions, models, runs, commits, bytes."""
