@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import json
 import os
 import re
+import signal
 import subprocess
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -15,6 +18,7 @@ import boto3
 import pytest
 from click.testing import CliRunner, Result
 
+from millpond.cli.environments import installed, shipped
 from millpond.cli.inside import INSIDE
 from millpond.cli.root import root
 from millpond.cli.session import Session
@@ -364,7 +368,7 @@ def test_user_code_has_the_same_in_python(folder_lake: Call, tmp_path: Path) -> 
 
 
 @pytest.mark.slow
-def test_a_notebook_opens_files_of_the_store(lake: Starter, science_python: Path) -> None:
+def test_a_notebook_opens_files_of_the_store(lake: Starter, science_python: Path, tmp_path: Path) -> None:
     """In the environment of steps and notebooks, with what ``millpond env`` tells and nothing else."""
     code = """
 import pandas
@@ -375,9 +379,52 @@ with lake.open("raw/python/x.csv") as file:
 with lake.open("lake://raw/python/y.txt", "w") as file:
     file.write("y")
 print(lake.read("raw/python/y.txt"), lake.rm("raw/python", recursive=True))
+with open("z.txt", "w") as file:
+    file.write("z1")
+lake.create_repo("python").put("z.txt")
+with lake.open("lake://python@main/z.txt", "r") as file:
+    print(file.read(), lake.read("lake://python@main/z.txt"))
 """
     env = {**os.environ, **lake.env, "PYTHONPATH": str(SOURCE)}
     found = subprocess.run(
-        [str(science_python), "-c", code], env=env, capture_output=True, text=True, check=True
+        [str(science_python), "-c", code], cwd=tmp_path, env=env, capture_output=True, text=True
     )
-    assert found.stdout == "2 ['raw/python/x.csv']\nb'y' 2\n"
+    assert found.stdout == "2 ['raw/python/x.csv']\nb'y' 2\nz1 b'z1'\n", found.stderr
+
+
+@pytest.mark.slow
+def test_an_interrupted_copy_ends_soon_and_goes_on(lake: Starter, tmp_path: Path) -> None:
+    """Control-C while a large file goes up, on the command itself."""
+    body = os.urandom(192 << 20)
+    (tmp_path / "big").write_bytes(body)
+    env = {**os.environ, **lake.env, "MILLPOND_CACHE_DIR": str(tmp_path / "cache")}
+    install = asyncio.run(installed(shipped("lake")))
+    command = [str(install.bin[0] / "python"), "-m", "millpond", "lake", "cp", "./big", "raw/interrupted"]
+    inside = {**env, **install.env, INSIDE: "lake"}
+    process = subprocess.Popen(command, cwd=tmp_path, env=inside, stderr=subprocess.PIPE, text=True)
+    s3 = boto3.client(
+        "s3",
+        endpoint_url=lake.env["AWS_ENDPOINT_URL"],
+        aws_access_key_id=lake.env["AWS_ACCESS_KEY_ID"],
+        aws_secret_access_key=lake.env["AWS_SECRET_ACCESS_KEY"],
+    )
+    deadline = time.monotonic() + 60
+
+    def parts() -> list[int]:
+        for note in (tmp_path / "cache/uploads").glob("*.json"):
+            upload = json.loads(note.read_text())["upload"]
+            found = s3.list_parts(Bucket="raw", Key="interrupted", UploadId=upload).get("Parts", [])
+            return [part["PartNumber"] for part in found]
+        return []
+
+    while not parts():
+        assert process.poll() is None and time.monotonic() < deadline
+        time.sleep(0.02)
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=60)
+    assert process.returncode == 130
+    there = parts()
+    assert 0 < len(there) < 12
+    subprocess.run(command, cwd=tmp_path, env=inside, check=True, capture_output=True)
+    assert s3.get_object(Bucket="raw", Key="interrupted")["Body"].read() == body
+    s3.delete_object(Bucket="raw", Key="interrupted")

@@ -132,13 +132,19 @@ def _check(found: list[Move]) -> None:
 def run(found: Iterable[Move], tell: Tell, *, workers: int = WORKERS) -> Outcome:
     """Copy files in parallel; one that fails keeps no other from going on.
 
+    Interrupted, it ends with the pieces that are under way; parts of large files stay in the store, and the
+    next call goes on from them.
+
     Args:
         tell: is told bytes as they move, from several threads, one at a time.
     """
     outcome = Outcome()
     lock = threading.Lock()
+    stopped = threading.Event()
 
     def told(count: int) -> None:
+        if stopped.is_set():
+            raise InterruptedError("the transfer was given up")
         with lock:
             tell(count)
 
@@ -163,6 +169,10 @@ def run(found: Iterable[Move], tell: Tell, *, workers: int = WORKERS) -> Outcome
             if len(running) >= workers * _AHEAD:
                 take(wait(running, return_when=FIRST_COMPLETED).done)
         take(list(running))
+    except BaseException:
+        # What is under way ends with the piece that it is at.
+        stopped.set()
+        raise
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
     return outcome

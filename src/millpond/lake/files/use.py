@@ -1,17 +1,22 @@
 """What user code does with files of the lake: ``from millpond import lake``, ``lake.read("raw/x.csv")``.
 
-Where the lake is says the environment, as everywhere on a platform. Paths are those of ``millpond lake``.
+Where the lake is says the environment, as everywhere on a platform. Paths are those of ``millpond lake``;
+`read` and `open` take those of repositories, too.
 """
 
 from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 
 from millpond.lake.files.listing import files, listed
 from millpond.lake.files.place import place
+from millpond.lake.reference import LakePath
 from millpond.model.errors import MillpondError
+
+if TYPE_CHECKING:
+    from millpond.lake.repository.repository import Repository
 
 
 def ls(path: str = "lake://", *, recursive: bool = False) -> list[str]:
@@ -33,6 +38,8 @@ def read(path: str) -> bytes:
     Raises:
         MillpondError: there is none.
     """
+    if named := _in_repository(path):
+        return _repository(named).read(named.key, named.ref)
     found = place(path)
     return b"".join(found.side.read(found.key))
 
@@ -53,6 +60,13 @@ def open(path: str, mode: str = "rb", **options: Any) -> IO[Any]:  # noqa: A001 
 
     Reading fetches what is read and no more. A file that is written is there when it is closed.
     """
+    if named := _in_repository(path):
+        if "w" in mode or "a" in mode:
+            raise MillpondError(f"{path} is versioned", hint="lake.repo(NAME).put commits files")
+        import io
+
+        raw: IO[Any] = _repository(named).open(named.key, named.ref)
+        return raw if "b" in mode else io.TextIOWrapper(raw, encoding="utf-8", **options)
     found = place(path)
     if found.local:
         return Path(found.key).open(mode, **options)
@@ -69,6 +83,18 @@ def open(path: str, mode: str = "rb", **options: Any) -> IO[Any]:  # noqa: A001 
     address = f"s3://{address.removeprefix('lake://')}" if address.startswith("lake://") else address
     opened: IO[Any] = fsspec.open(address, mode, **options, **_settings(address)).open()
     return opened
+
+
+def _in_repository(path: str) -> LakePath | None:
+    """The path, if it is one of a versioned repository: ``lake://flights@main/x.csv``."""
+    place_ = path.removeprefix("lake://").partition("/")[0]
+    return LakePath.parse(path) if path.startswith("lake://") and "@" in place_ else None
+
+
+def _repository(path: LakePath) -> Repository:
+    from millpond.lake.repository.places import find
+
+    return find(path.repository)
 
 
 def _settings(address: str) -> dict[str, Any]:
