@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import socket
 import subprocess
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -31,9 +33,9 @@ def test_what_a_server_noted_last_is_in_the_lake_when_the_pod_ends(
         text=True,
     )
     try:
-        told = data / "predictions/flights/monitor.json"
-        until(told.is_file, "the carrier does not say what is noted", 60)
-        control = json.loads((told.parent / "control.json").read_text())
+        settings = data / "predictions/flights/monitor.json"
+        until(settings.is_file, "the carrier does not say what is noted", 60)
+        control = json.loads((settings.parent / "control.json").read_text())
         assert control == {"mode": "request", "sample": 1.0}
         log = revision(data, "flights", "flights-00001", mode="request")
         sent = [log.predict({"x": float(number)}, 0.5) for number in range(3)]
@@ -49,3 +51,24 @@ def test_what_a_server_noted_last_is_in_the_lake_when_the_pod_ends(
     assert file.parent.parent == lake / "predictions/default/flights"
     assert file.stem.startswith(f"{socket.gethostname()}.flights-00001-"), "pods that write at once"
     assert ids(rows(science_python, [file])) == sent
+
+    question = {
+        "what": "window",
+        "name": "flights",
+        "settings": {"primary": "flights-00001"},
+        "query": {"since": "1h"},
+        "since": time.time() - 3600,
+    }
+    asked = [
+        str(science_python),
+        "-m",
+        "millpond.serving.cluster.pod",
+        "ask",
+        "--question",
+        json.dumps(question),
+    ]
+    environment = {**kept, "MILLPOND_LAKE_ROOT": str(lake)}
+    done = subprocess.run(asked, env=environment, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
+    told = "".join(line.removeprefix("answer:") for line in done.stdout.splitlines())
+    assert json.loads(base64.b64decode(told))["requests"] == 3, "who asks later finds them there"

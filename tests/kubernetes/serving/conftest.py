@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
 import pytest
@@ -87,6 +87,8 @@ class ClusterInMemory:
         self.pods: dict[str, list[Data]] = {}
         self.answers: dict[str, Data] = {}
         """How a Job ends, by a word of its command."""
+        self.said: list[str] = []
+        """What a Job's log has."""
 
     async def aclose(self) -> None:
         pass
@@ -145,6 +147,10 @@ class ClusterInMemory:
             "metadata": {"name": name},
             "status": {"containerStatuses": [{"name": "job", "state": {"terminated": told}}]},
         }
+
+    async def logs(self, pod: str, container: str = "", **_: Any) -> AsyncIterator[str]:
+        for line in self.said:
+            yield line
 
     async def delete(self, obj: Data, *, propagation: str = "Foreground", uid: str | None = None) -> bool:
         return self.objects.pop((obj["kind"], obj["metadata"]["name"]), None) is not None

@@ -94,13 +94,21 @@ def test_a_graph_s_life(mill: Mill, cluster: ClusterInMemory, tmp_path: Path) ->
     assert cluster.objects == {}
 
 
+def test_an_experiment_needs_the_log_and_is_read_from_it(mill: Mill, cluster: ClusterInMemory) -> None:
+    assert mill("deploy", "models:/flights/1", "--name", "flights", "--log").exit_code == 0
+    made = mill("deploy", "models:/flights/2", "--name", "flights", "--ab", "--log")
+    assert made.exit_code == 0, made.output
+    assert shares(mill) == {"flights-00002": 50, "flights-00001": 50}
+    cluster.answers["ask"] = {"exitCode": 1, "message": "no predictions of flights are in the lake"}
+    with pytest.raises(MillpondError, match="no predictions of flights are in the lake"):
+        mill("experiment", "flights")
+
+
 def test_what_needs_a_controller_is_refused_with_what_to_do(mill: Mill, tmp_path: Path) -> None:
     assert mill("deploy", "models:/flights/1", "--name", "flights").exit_code == 0
     for words, said in (
         (["deploy", "models:/flights/2", "--name", "flights", "--rollout"], "rollout, which is not done"),
-        (["deploy", "models:/flights/2", "--name", "flights", "--ab"], "experiment, which is not done"),
-        (["compare", "flights"], "compare is not told on a cluster"),
-        (["drift", "flights"], "drift is not told on a cluster"),
+        (["deploy", "models:/flights/2", "--name", "flights", "--ab"], "experiment without a logger"),
     ):
         with pytest.raises(MillpondError, match=said) as caught:
             mill(*words)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from collections.abc import Iterator
 from typing import Any
@@ -185,6 +186,49 @@ def test_a_log_goes_to_the_lake_or_is_refused(cluster: ClusterInMemory) -> None:
             serving.apply(asked)
 
 
-def test_measurements_say_what_they_need(serving: ClusterDeployments) -> None:
-    with pytest.raises(MillpondError, match="drift is not told on a cluster"):
+def answered(cluster: ClusterInMemory, text: str, size: int = 8) -> None:
+    """What the Job that reads the lake says, in lines of its log."""
+    coded = base64.b64encode(text.encode()).decode()
+    lines = [coded[start : start + size] for start in range(0, len(coded), size)]
+    cluster.said = ["a warning", *(f"answer:{line}" for line in lines)]
+    cluster.answers["ask"] = {"exitCode": 0, "message": json.dumps({"lines": len(lines)})}
+
+
+def test_what_the_log_says_is_read_in_the_cluster(cluster: ClusterInMemory) -> None:
+    with ClusterDeployments(context(log=LOG), lambda: cluster) as serving:  # type: ignore[arg-type, return-value]
+        deployed(serving, cluster)
+        serving.apply(edits.shadow(edits.new("flights", "models:/flights/2"), 40))
+        cluster.ready.add("flights-00002")
+        assert traffic(serving.get("flights"))
+        answered(cluster, '{"agreement": 1.0}')
+        made: list[Data] = []
+        delete = cluster.delete
+
+        async def kept(obj: Data, **options: Any) -> bool:
+            made.extend([obj] if obj["kind"] == "Job" else [])
+            return await delete(obj, **options)
+
+        cluster.delete = kept  # type: ignore[method-assign]
+        assert serving.measured("flights", "compare", since="1h", tolerance=None) == {"agreement": 1.0}
+        (container,) = made[0]["spec"]["template"]["spec"]["containers"]
+        question = json.loads(container["command"][-1])
+        assert (question["what"], question["query"]) == ("compare", {"since": "1h"})
+        settings = question["settings"]
+        assert (settings["primary"], settings["shadow"]) == ("flights-00001", "flights-00002")
+        assert settings["mirror_percent"] == 40
+        assert settings["shadow_since"] > 0
+        assert {item["name"] for item in container["env"]} >= {"MILLPOND_LOG_BUCKET", "AWS_SECRET_ACCESS_KEY"}
+        assert cluster.kinds("Job") == []
+        answered(cluster, "<html>")
+        assert serving.page("flights") == b"<html>"
+        cluster.said.pop()
+        with pytest.raises(MillpondError, match="was cut off"):
+            serving.page("flights")
+
+
+def test_measurements_say_what_they_need(serving: ClusterDeployments, cluster: ClusterInMemory) -> None:
+    with pytest.raises(ServingError, match="there is no deployment flights"):
+        serving.measured("flights", "drift")
+    deployed(serving, cluster)
+    with pytest.raises(MillpondError, match="serving has no lake"):
         serving.measured("flights", "drift")

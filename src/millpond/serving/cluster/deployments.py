@@ -9,9 +9,11 @@ from __future__ import annotations
 import asyncio
 import builtins
 import hashlib
+import json
 import uuid
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import replace
+from datetime import datetime
 from types import TracebackType
 from typing import Any, TypeVar
 
@@ -25,6 +27,7 @@ from millpond.serving.cluster.memory import Memory
 from millpond.serving.cluster.objects import PORT
 from millpond.serving.cluster.rollout import Rollout
 from millpond.serving.controller.artifacts import Artifact
+from millpond.serving.controller.observer import settings_of
 from millpond.serving.controller.revisions import meant, revision_of
 from millpond.serving.controller.status import now
 from millpond.serving.controller.store import Record
@@ -132,16 +135,17 @@ class ClusterDeployments:
         self._run(self._delete_graph(name))
 
     def measured(self, name: str, what: str, **query: object) -> Data:
-        """Nothing measures on a cluster.
+        """What the log of predictions in the lake says of a deployment; a Job in the cluster reads it.
 
         Raises:
-            MillpondError: always, with what to do.
+            MillpondError: nothing was noted, or KServe has it.
         """
-        raise self._unmeasured(what)
+        found: Data = json.loads(self._run(self._asked(name, what, query)))
+        return found
 
     def page(self, name: str, what: str = "report", **query: object) -> bytes:
-        """As `measured`."""
-        raise self._unmeasured(what)
+        """A page or picture; see `measured`."""
+        return self._run(self._asked(name, what, query))
 
     def send(
         self,
@@ -291,9 +295,26 @@ class ClusterDeployments:
             return
         await (await self._pictures()).delete(name)
 
-    @staticmethod
-    def _unmeasured(what: str) -> MillpondError:
-        return MillpondError(
-            f"{what} is not told on a cluster, where no monitor reads the log of predictions",
-            hint="the target local has it; KServe's logger can send predictions elsewhere",
-        )
+    async def _asked(self, name: str, what: str, query: Mapping[str, object]) -> bytes:
+        if await self._kserve():
+            raise MillpondError(
+                f"{what} is not told where KServe serves, as its pods carry no log to the lake",
+                hint="KServe's logger can send predictions elsewhere",
+            )
+        context = await self._here()
+        record = await Memory(self._cluster, context).load(name)
+        if record is None:
+            raise ServingError(f"there is no deployment {name}", status=404)
+        if not context.log:
+            raise MillpondError(
+                f"{what} is read from the log of predictions, and serving has no lake that takes it",
+                hint="add seaweedfs to the flavour, then `millpond deploy --log`",
+            )
+        question = {
+            "what": what,
+            "name": name,
+            "settings": {**settings_of(record), "sample": record.intentions.sample},
+            "query": {key: str(value) for key, value in query.items() if value is not None},
+            "since": datetime.fromisoformat(record.created).timestamp(),
+        }
+        return await jobs.asked(self._cluster, context, name, question)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import json
 import time
 import uuid
@@ -80,8 +81,13 @@ def job(
     }
 
 
-async def run(cluster: Cluster, found: Object) -> dict[str, Any]:
+async def run(cluster: Cluster, found: Object, said_in: list[str] | None = None) -> dict[str, Any]:
     """Run a Job, and take its answer; it is gone afterwards.
+
+    Args:
+        cluster: the API.
+        found: the Job.
+        said_in: gets the lines of its log, where it ended well.
 
     Raises:
         MillpondError: it failed, in its own words, or did not end.
@@ -100,7 +106,11 @@ async def run(cluster: Cluster, found: Object) -> dict[str, Any]:
                 for container in status.get("containerStatuses") or ():
                     ended = (container.get("state") or {}).get("terminated")
                     if ended:
-                        return _answer(name, ended)
+                        answer = _answer(name, ended)
+                        if said_in is not None:
+                            pod_name = each["metadata"]["name"]
+                            said_in += [line async for line in cluster.logs(pod_name, namespace=namespace)]
+                        return answer
                     state = diagnosis.container_state(container, name)
                     if state is not None and state.failed:
                         raise MillpondError(state.message)
@@ -135,3 +145,24 @@ async def published(
     owner = f"{whose}-{name}"
     made = job(context, name, "publish", ["--owner", owner], env, uuid.uuid4().hex[:8])
     return [str(url) for url in (await run(cluster, made))["urls"]]
+
+
+async def asked(cluster: Cluster, context: Context, deployment: str, question: Mapping[str, Any]) -> bytes:
+    """What the log of predictions in the lake says, see `millpond.serving.monitor.asked`.
+
+    Raises:
+        MillpondError: nothing was noted, or the answer is not whole.
+    """
+    words = ["--question", json.dumps(question)]
+    made = job(context, deployment, "ask", words, context.log, uuid.uuid4().hex[:8])
+    (container,) = made["spec"]["template"]["spec"]["containers"]
+    container["resources"] = {
+        "requests": {"cpu": "100m", "memory": "512Mi"},
+        "limits": {"cpu": "2", "memory": "2Gi"},
+    }
+    lines: list[str] = []
+    told = await run(cluster, made, lines)
+    found = [line.removeprefix(pod.ANSWER) for line in lines if line.startswith(pod.ANSWER)]
+    if len(found) != told["lines"]:
+        raise MillpondError(f"the answer about {deployment} was cut off", hint="ask again")
+    return base64.b64decode("".join(found))

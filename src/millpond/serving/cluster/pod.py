@@ -1,13 +1,16 @@
 """What runs in a pod beside the model server: ``python -m millpond.serving.cluster.pod WHAT``.
 
 ``fetch`` brings a model's files to a folder, as an init container does. ``resolve`` says what a URI means
-today, ``publish`` puts a deployment's routes at the platform's own gateway; both are Jobs. The answer, or one
-sentence of what went wrong, is the container's termination message, which the cluster's API tells.
+today, ``publish`` puts a deployment's routes at the platform's own gateway, ``ask`` answers a question about
+its predictions; these are Jobs. The answer, or one sentence of what went wrong, is the container's
+termination message, which the cluster's API tells; the answer to a question is in its log, in lines that
+begin with `ANSWER`.
 """
 
 from __future__ import annotations
 
 import argparse
+import base64
 import contextlib
 import json
 import os
@@ -23,20 +26,23 @@ MESSAGE = Path("/dev/termination-log")
 """Where the kubelet looks for a container's last words; at most 4096 bytes of them."""
 
 ROUTES = "MILLPOND_SERVING_ROUTES"
+ANSWER = "answer:"
+_LINE = 8000  # the kubelet keeps lines of 16 KiB whole
 _MOST = 4000
 
 
 def main(argv: list[str] | None = None) -> int:
     """Do one of them; returns the exit code."""
     parser = argparse.ArgumentParser(prog="millpond.serving.cluster.pod", description=__doc__)
-    parser.add_argument("what", choices=("fetch", "resolve", "publish"))
+    parser.add_argument("what", choices=("fetch", "resolve", "publish", "ask"))
     parser.add_argument("--uri", default="")
     parser.add_argument("--format", default="mlflow")
     parser.add_argument("--into", type=Path, default=Path("/models/model"))
     parser.add_argument("--owner", default="")
+    parser.add_argument("--question", default="{}", help="of `ask`, as JSON")
     options = parser.parse_args(argv)
     try:
-        answer = {"fetch": fetch, "resolve": resolve, "publish": publish}[options.what](options)
+        answer = _WORK[options.what](options)
     except MillpondError as error:
         return _failed(error.message + (f" ({error.hint})" if error.hint else ""))
     except Exception as error:
@@ -99,6 +105,29 @@ def publish(options: argparse.Namespace) -> dict[str, Any]:
     return {"urls": GatewayClient.from_env().put_routes(options.owner, json.loads(os.environ[ROUTES]))}
 
 
+def ask(options: argparse.Namespace) -> dict[str, Any]:
+    """Answer a question from the log of predictions in the lake.
+
+    Raises:
+        MillpondError: nothing was noted, or the question is wrong.
+    """
+    from millpond.lake.store import open_store
+    from millpond.serving.monitor.asked import answer
+
+    asked = json.loads(options.question)
+    lake = (open_store(), os.environ.get("MILLPOND_LOG_BUCKET") or "predictions")
+    found = base64.b64encode(
+        answer(asked["what"], asked["name"], asked["settings"], asked["query"], asked["since"], lake)
+    ).decode()
+    lines = [found[start : start + _LINE] for start in range(0, len(found), _LINE)]
+    sys.stdout.write("".join(f"{ANSWER}{line}\n" for line in lines))
+    sys.stdout.flush()
+    return {"lines": len(lines)}
+
+
+_WORK = {"fetch": fetch, "resolve": resolve, "publish": publish, "ask": ask}
+
+
 def _failed(sentence: str) -> int:
     _say(sentence)
     sys.stderr.write(f"{sentence}\n")
@@ -106,8 +135,10 @@ def _failed(sentence: str) -> int:
 
 
 def _say(text: str) -> None:
+    # The kubelet puts the file there; elsewhere there is nobody to tell.
     with contextlib.suppress(OSError):
-        MESSAGE.write_text(text[:_MOST])
+        if MESSAGE.exists():
+            MESSAGE.write_text(text[:_MOST])
 
 
 if __name__ == "__main__":

@@ -36,7 +36,11 @@ def check(service: InferenceService, context: Context) -> None:
             "the log goes to the lake alone, as model pods have no way out: leave url out",
         ),
         (asked.rollout is not None, "rollout", "there is no controller: --canary, then `millpond traffic`"),
-        (asked.experiment is not None, "experiment", "there is no monitor: --canary with --sticky cookie"),
+        (
+            asked.experiment is not None and predictor.logger is None,
+            "experiment without a logger",
+            "its outcomes are read from the log: --log beside --ab",
+        ),
         (
             predictor.model.storageUri.startswith(("/", "file:")),
             f"storageUri {predictor.model.storageUri}",

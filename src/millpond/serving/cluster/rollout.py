@@ -6,6 +6,7 @@ down, the old ones end.
 
 from __future__ import annotations
 
+import time
 from dataclasses import asdict
 from typing import Any
 
@@ -183,6 +184,8 @@ def settled(record: Record, revision: Revision) -> Record:
     found.annotations = dict(service.metadata.annotations)
     beside = percent is not None and percent < 100 and found.active not in (None, revision.name)
     if beside:
+        if found.candidate != revision.name:
+            found.since = time.time()
         found.candidate, found.percent = revision.name, int(percent or 0)
         return found
     if found.active is not None and found.active != revision.name:

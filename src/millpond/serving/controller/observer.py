@@ -24,6 +24,29 @@ from millpond.serving.inferenceservice import InferenceService
 log = logging.getLogger(__name__)
 
 
+def settings_of(record: Record) -> dict[str, Any]:
+    """What a monitor has to know of a deployment. Pure."""
+    clean = {key: value for key, value in record.document.items() if key != "status"}
+    logger = InferenceService.model_validate(clean).spec.predictor.logger
+    asked = record.intentions
+    mirrored = bool(asked.mirror and record.candidate)
+    experiment = None
+    if asked.experiment and record.candidate:
+        arms = [record.active, record.candidate]
+        experiment = {"name": asked.experiment, "arms": arms, "since": record.since}
+    return {
+        "namespace": record.namespace,
+        "mode": logger.mode if logger is not None else ("all" if record.candidate else "off"),
+        "url": logger.url if logger is not None else None,
+        "primary": record.active,
+        "canary": None if mirrored else record.candidate,
+        "shadow": record.candidate if mirrored else None,
+        "shadow_since": record.since if mirrored else None,
+        "mirror_percent": asked.mirror if mirrored else None,
+        "experiment": experiment,
+    }
+
+
 class Observer:
     """Files for the model servers and the monitor, and questions to the latter.
 
@@ -50,32 +73,12 @@ class Observer:
         """
         if record.active is None:
             return
-        logger = InferenceService.model_validate(record.document).spec.predictor.logger
-        asked = record.intentions
-        noted = logger.mode if logger is not None else ("all" if record.candidate else "off")
-        mirrored = bool(asked.mirror and record.candidate)
+        settings = settings_of(record)
         # A comparison needs both halves, whatever is kept.
-        mode = "all" if record.candidate else noted
+        mode = "all" if record.candidate else settings["mode"]
         folder = self.folder(record.name)
-        write_news(folder / "control.json", {"mode": mode, "sample": asked.sample})
-        experiment = None
-        if asked.experiment and record.candidate:
-            arms = [record.active, record.candidate]
-            experiment = {"name": asked.experiment, "arms": arms, "since": record.since}
-        write_news(
-            folder / "monitor.json",
-            {
-                "namespace": record.namespace,
-                "mode": noted,
-                "url": logger.url if logger is not None else None,
-                "primary": record.active,
-                "canary": None if mirrored else record.candidate,
-                "shadow": record.candidate if mirrored else None,
-                "shadow_since": record.since if mirrored else None,
-                "mirror_percent": asked.mirror if mirrored else None,
-                "experiment": experiment,
-            },
-        )
+        write_news(folder / "control.json", {"mode": mode, "sample": record.intentions.sample})
+        write_news(folder / "monitor.json", settings)
 
     def forget(self, name: str) -> None:
         """Remove what tells how to note; what was noted and not yet carried away stays for the monitor."""
