@@ -1,6 +1,7 @@
 """What Millpond adds to Dask: wall seconds of no-op steps, bare Dask, Millpond and Prefect in one run.
 
-    PYTHONPATH=src PYTHON benchmarks/engine/overhead.py [--steps 50] [--repeat 7] [--prefect PYTHON]
+    PYTHONPATH=src PYTHON benchmarks/engine/overhead.py [--steps 50] [--wide 1000] [--repeat 7]
+        [--prefect PYTHON]
 
 PYTHON is one that has dask, distributed and pydantic (the `science` environment). The same two worker
 processes serve bare Dask and Millpond, in turns. Millpond writes its run record, looks for cached results
@@ -38,8 +39,17 @@ def nothing(value: int = 0, salt: int = 0) -> int:
 
 
 def pipeline_text(shape: str, steps: int) -> str:
-    """A pipeline file of no-op steps, as a chain or as a fan."""
+    """A pipeline file of no-op steps: a chain, a fan of so many steps, or one step for each of many items."""
     lines = [f"name: {shape}", "parameters:", "  salt: {type: integer, default: 0}", "steps:"]
+    if shape == "each":
+        lines += [
+            "  s:",
+            f"    each: {{n: [{', '.join(map(str, range(steps)))}]}}",
+            "    call: steps:nothing",
+        ]
+        lines += ['    with: {salt: "${parameters.salt}", value: "${each.n}"}']
+        lines += ["    outputs: {value: {type: number}}"]
+        return "\n".join(lines) + "\n"
     for number in range(steps):
         lines += [f"  s{number}:", "    call: steps:nothing", '    with: {salt: "${parameters.salt}"}']
         if shape == "chain" and number:
@@ -123,7 +133,7 @@ def prefect_python(wanted: Path | None) -> Path:
     return python
 
 
-def measure(steps: int, repeat: int) -> dict[str, dict[str, list[float]]]:
+def measure(steps: int, wide: int, repeat: int) -> dict[str, dict[str, list[float]]]:
     """All samples: shape -> engine -> seconds."""
     found: dict[str, dict[str, list[float]]] = {}
     with (
@@ -139,15 +149,15 @@ def measure(steps: int, repeat: int) -> dict[str, dict[str, list[float]]]:
         ) as cluster,
         Client(cluster) as client,
     ):
-        for shape in ("chain", "fan"):
+        for shape, count in (("chain", steps), ("fan", steps), ("each", wide)):
             folder = Path(place) / shape
             folder.mkdir()
             (folder / "steps.py").write_text(STEP)
-            (folder / "pipeline.yaml").write_text(pipeline_text(shape, steps))
+            (folder / "pipeline.yaml").write_text(pipeline_text(shape, count))
             runs = Path(place) / f"runs-{shape}"
             samples: dict[str, list[float]] = {"dask": [], "millpond": [], "engine": [], "cached": []}
             for salt in range(-1, repeat):
-                plain = bare(client, shape, steps)
+                plain = bare(client, shape, count)
                 whole, engine = ours(client, folder, runs, salt)
                 again, _ = ours(client, folder, runs, salt)
                 if salt >= 0:
@@ -163,11 +173,12 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--steps", type=int, default=50)
+    parser.add_argument("--wide", type=int, default=1000, help="items of the one step that fans out")
     parser.add_argument("--repeat", type=int, default=7)
     parser.add_argument("--prefect", type=Path)
     parser.add_argument("--no-prefect", action="store_true")
     options = parser.parse_args()
-    samples = measure(options.steps, options.repeat)
+    samples = measure(options.steps, options.wide, options.repeat)
     others: dict[str, float] = {}
     if not options.no_prefect:
         others = prefect(prefect_python(options.prefect), options.steps, options.repeat)
@@ -177,15 +188,16 @@ def main() -> None:
         "engine": "  of which the engine",
         "cached": "Millpond, every step cached",
     }
-    print(f"{options.steps} no-op steps, median of {options.repeat} (least), seconds and times bare Dask\n")
-    print(f"{'':44}{'chain':>24}{'fan-out':>24}")
+    print(f"no-op steps, median of {options.repeat} (least), seconds and times bare Dask\n")
+    heads = (f"{options.steps} in a chain", f"{options.steps} side by side", f"1 for each of {options.wide}")
+    print(f"{'':44}{''.join(f'{head:>24}' for head in heads)}")
     for name, title in titles.items():
         cells = []
-        for shape in ("chain", "fan"):
+        for shape in ("chain", "fan", "each"):
             values, base = samples[shape][name], statistics.median(samples[shape]["dask"])
             middle = statistics.median(values)
             cells.append(f"{middle:.3f} ({min(values):.3f}) {middle / base:5.2f}x")
-        print(f"{title:44}{cells[0]:>24}{cells[1]:>24}")
+        print(f"{title:44}{''.join(f'{cell:>24}' for cell in cells)}")
     if others:
         cells = []
         for shape in ("chain", "fan"):

@@ -15,8 +15,8 @@ FOLDERS = sorted(path.parent for path in EXAMPLES.glob("*/pipeline.yaml"))
 every_example = pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
 
 
-def test_there_are_the_two_demos() -> None:
-    assert [folder.name for folder in FOLDERS] == ["flights", "waiting-times"]
+def test_there_are_the_three_demos() -> None:
+    assert [folder.name for folder in FOLDERS] == ["credit", "flights", "waiting-times"]
 
 
 @every_example

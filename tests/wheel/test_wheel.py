@@ -32,7 +32,7 @@ def test_every_data_file_of_the_package_is_in_it(names: set[str]) -> None:
     assert wanted <= names
 
 
-@pytest.mark.parametrize("demo", ["flights", "waiting-times"])
+@pytest.mark.parametrize("demo", ["credit", "flights", "waiting-times"])
 def test_the_demos_are_in_it(names: set[str], demo: str) -> None:
     example = ROOT / "examples" / demo
     wanted = {f"millpond/demos/{demo}/{path.name}" for path in example.iterdir() if path.is_file()}

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import platform
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -136,3 +136,27 @@ async def lock_of(step: str, environment: Wanted, folder: Path, root: Path, *, o
     made.write_text(text, encoding="utf-8")
     made.replace(lock)
     return lock
+
+
+async def installed(
+    pipeline: Pipeline, steps: Collection[str], folder: Path, *, offline: bool = False
+) -> dict[str, StepEnvironment]:
+    """The environments of some steps of a pipeline, locked and installed where they are not yet.
+
+    Args:
+        folder: of the project's locks.
+
+    Raises:
+        InstallError: one cannot be had.
+    """
+    from millpond.targets.local.installs import InstallRequest, InstallStore, default_root
+
+    found = {}
+    for step, environment in wanted(pipeline).items():
+        if step in steps:
+            lock = await lock_of(step, environment, folder, default_root(), offline=offline)
+            request = InstallRequest(f"the step {step}", lock.parent, {"pip": lock.name, "millpond": True})
+            install = await InstallStore(offline=offline).ensure(request)
+            bins = tuple(str(place) for place in install.bin)
+            found[step] = StepEnvironment(f"{bins[0]}/python", install.key, bins, dict(install.env))
+    return found
