@@ -36,6 +36,8 @@ def flavour() -> str:
         flavours.Flavour: "The file",
         flavours.Selection: "A component of the flavour",
         flavours.Data: "Data for the lake",
+        flavours.Rules: "The lake's users and rights",
+        flavours.Project: "A project's bucket",
         flavours.FromElsewhere: "A value from elsewhere",
         clusters.Cluster: "The cluster",
         clusters.Routes: "Routes from outside",

@@ -51,25 +51,15 @@ def give(
         MillpondError: there is no store, or some files could not be loaded.
     """
     found = waiting(source)
-    providers = [name for name, _ in target.platform.providers("s3")]
-    if not found or (only and not set(providers) & set(only)):
+    environment = reached(source, target, only, "the flavour's data was not loaded") if found else None
+    if environment is None:
         return
     from millpond.model.errors import MillpondError
 
-    if not providers and not source.flavour.external:
-        raise MillpondError(
-            "the flavour has data, and nothing that keeps it", hint="add seaweedfs to its components"
-        )
-    try:
-        environment = target.environment()
-    except MillpondError as error:
-        if source.flavour.target != "kubernetes":
-            raise
-        # A cluster is up without its ports being led here; that is no failure of the platform.
-        warn(f"the flavour's data was not loaded: {error.message}")
-        note(f"{error.hint}, then `millpond up` again" if error.hint else "`millpond up` again loads it")
-        return
-    outcome = _load([given for given, _ in found], environment, offline)
+    asked = [[str(given.source), given.target] for given, _ in found]
+    outcome = in_lake(
+        "millpond.lake.files.loading", asked, environment, offline, "loading data into the lake"
+    )
     _tell(outcome, as_json)
     if outcome["failed"]:
         raise MillpondError(
@@ -81,7 +71,43 @@ def give(
         _loaded(source).note(given, given.look(), given.digest())
 
 
-def _load(every: list[Given], environment: dict[str, str], offline: bool) -> dict[str, Any]:
+def reached(source: Source, target: Target, only: Iterable[str], otherwise: str) -> dict[str, str] | None:
+    """What reaches the platform's store from here, or None where it is not to be reached.
+
+    Args:
+        only: the components that were brought up; all when empty.
+        otherwise: what is told where the platform is on a cluster whose ports do not lead here.
+
+    Raises:
+        MillpondError: the platform has no store.
+    """
+    from millpond.model.errors import MillpondError
+
+    providers = [name for name, _ in target.platform.providers("s3")]
+    only = set(only)
+    if only and not set(providers) & only:
+        return None
+    if not providers and not source.flavour.external:
+        raise MillpondError(
+            "the flavour has things for a lake, and no lake", hint="add seaweedfs to its components"
+        )
+    try:
+        return target.environment()
+    except MillpondError as error:
+        if source.flavour.target != "kubernetes":
+            raise
+        # A cluster is up without its ports being led here; that is no failure of the platform.
+        warn(f"{otherwise}: {error.message}")
+        note(f"{error.hint}, then `millpond up` again" if error.hint else "`millpond up` again does it")
+        return None
+
+
+def in_lake(module: str, asked: Any, environment: dict[str, str], offline: bool, what: str) -> dict[str, Any]:
+    """Run a module in the environment of the lake: JSON in, a JSON object out.
+
+    Raises:
+        MillpondError: it failed; its last lines are shown.
+    """
     import os
 
     from millpond.cli.busy import busy
@@ -90,17 +116,17 @@ def _load(every: list[Given], environment: dict[str, str], offline: bool) -> dic
 
     install = asyncio.run(installed(shipped("lake"), offline=offline))
     mine = {key: value for key, value in os.environ.items() if key not in ("PYTHONPATH", "PYTHONHOME")}
-    with busy("loading data into the lake"):
+    with busy(what):
         found = subprocess.run(
-            [str(install.bin[0] / "python"), "-m", "millpond.lake.files.loading"],
-            input=json.dumps([[str(given.source), given.target] for given in every]),
+            [str(install.bin[0] / "python"), "-m", module],
+            input=json.dumps(asked),
             env={**mine, **environment, **install.env},
             capture_output=True,
             text=True,
         )
     if found.returncode:
         last = found.stderr.strip().splitlines()[-8:]
-        raise MillpondError("the flavour's data could not be loaded", hint="`millpond status`", details=last)
+        raise MillpondError(f"{what} failed", hint="`millpond status`", details=last)
     outcome: dict[str, Any] = json.loads(found.stdout)
     return outcome
 

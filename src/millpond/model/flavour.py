@@ -56,6 +56,42 @@ class Selection(BaseModel):
         return dict(self.model_extra or {})
 
 
+class Project(BaseModel):
+    """Who may use a project's bucket."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    read: list[Name] = Field(default=[], description="Groups that read it")
+    write: list[Name] = Field(default=[], description="Groups that read, write and delete")
+
+
+class Rules(BaseModel):
+    """Who may do what in the lake."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    users: list[Name] = Field(default=[], description="Users, each with a bucket of that name")
+    admins: list[Name] = Field(default=[], description="Users who may do everything")
+    groups: dict[Name, list[Name]] = Field(default={}, description="Groups: who is in them, and nobody else")
+    projects: dict[Name, Project] = Field(
+        default={}, description="Buckets of projects: the groups that may use them, and no others"
+    )
+
+    @model_validator(mode="after")
+    def _known(self) -> Rules:
+        people = {*self.users, *self.admins}
+        for group, members in self.groups.items():
+            if strange := next((name for name in members if name not in people), None):
+                raise ValueError(f"{strange} is in the group {group} and neither under users nor admins")
+        for bucket, project in self.projects.items():
+            strange = next(
+                (name for name in (*project.read, *project.write) if name not in self.groups), None
+            )
+            if strange:
+                raise ValueError(f"{strange} may use {bucket} and is not under groups")
+        return self
+
+
 class Data(BaseModel):
     """Files of the user's that the lake has from the start."""
 
@@ -96,6 +132,7 @@ class Flavour(BaseModel):
     data: list[Data] = Field(
         default=[], description="What `up` loads into the lake, once for each content; changed objects stay"
     )
+    lake: Rules = Field(default=Rules(), description="Users of the lake, their groups and their rights")
     external: dict[Name, dict[Name, str | int | FromElsewhere]] = Field(
         default={}, description="Interfaces that services of one's own provide: their properties"
     )

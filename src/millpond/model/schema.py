@@ -12,7 +12,7 @@ from typing import Any
 
 from millpond.model.cluster import Cluster, Policies
 from millpond.model.component import Component, Resources
-from millpond.model.flavour import Data, Flavour, FromElsewhere, Selection
+from millpond.model.flavour import Data, Flavour, FromElsewhere, Rules, Selection
 from millpond.model.interface import Interface
 from millpond.model.option import Option
 
@@ -33,6 +33,8 @@ def flavour_schema(components: Iterable[Component], interfaces: Mapping[str, Int
     fields = Flavour.model_json_schema()["properties"]
     cluster = Cluster.model_json_schema(ref_template="#/$defs/{model}")
     parts = cluster.pop("$defs")
+    rules = Rules.model_json_schema(ref_template="#/$defs/{model}")
+    parts |= rules.pop("$defs")
     return {
         "$schema": DIALECT,
         "title": "Millpond flavour",
@@ -58,6 +60,7 @@ def flavour_schema(components: Iterable[Component], interfaces: Mapping[str, Int
                 "description": fields["data"]["description"],
                 "items": Data.model_json_schema(),
             },
+            "lake": rules,
             "external": {
                 "type": "object",
                 "description": fields["external"]["description"],

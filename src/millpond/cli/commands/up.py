@@ -50,6 +50,7 @@ def command(
     """
     from millpond.cli.bringing_up import bring_up
     from millpond.cli.giving import give, waiting
+    from millpond.cli.granting import grant
 
     if rollback or revision is not None:
         _roll_back(session, names, revision)
@@ -61,6 +62,7 @@ def command(
     session.remember()
     waiting(source)  # what is not there is told before anything starts
     bring_up(target, offline=offline, only=names, yes=yes, as_json=session.json)
+    grant(source, target, offline=offline, only=names, as_json=session.json)
     give(source, target, offline=offline, only=names, as_json=session.json)
 
 
