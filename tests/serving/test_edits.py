@@ -89,3 +89,11 @@ def test_what_cannot_be_moved_is_one_sentence() -> None:
     with pytest.raises(MillpondError, match="has no revision iris-00009 to go back to") as caught:
         edits.rolled_back(found, "iris-00009")
     assert caught.value.hint == "kept are iris-00001, iris-00002"
+
+
+def test_another_model_does_not_run_in_the_image_of_the_one_before() -> None:
+    document = edits.new("iris", "models:/iris/1")
+    document["spec"]["predictor"]["model"]["image"] = "example.org/millpond-model-iris:1-abc"
+    assert understood(document).spec.predictor.model.image == "example.org/millpond-model-iris:1-abc"
+    assert edits.with_model(document, "models:/iris/1") == document
+    assert "image" not in edits.with_model(document, "models:/iris/2")["spec"]["predictor"]["model"]

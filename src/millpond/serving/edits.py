@@ -53,9 +53,11 @@ def plain(found: Mapping[str, Any]) -> Document:
 
 
 def with_model(document: Document, uri: str, model_format: str | None = None) -> Document:
-    """The document with another model; an older pin to a revision is gone."""
+    """The document with another model; an older pin to a revision and the old model's image are gone."""
     found = copy.deepcopy(document)
     model = found["spec"]["predictor"]["model"]
+    if model["storageUri"] != uri:
+        model.pop("image", None)
     model["storageUri"] = uri
     if model_format is not None:
         model["modelFormat"] = {"name": model_format}

@@ -45,7 +45,7 @@ _LATER: dict[str, tuple[str, ...]] = {
         "tensorflow", "triton", "workerSpec",
     ),
     "model": (
-        "args", "command", "confidential", "envFrom", "image", "lifecycle", "livenessProbe", "name", "ports",
+        "args", "command", "confidential", "envFrom", "lifecycle", "livenessProbe", "name", "ports",
         "readinessProbe", "runtimeVersion", "securityContext", "startupProbe", "storage", "volumeMounts",
         "workingDir",
     ),
@@ -139,12 +139,16 @@ def quantity(text: str) -> float:
 
 
 class Model(Part):
-    """The model and where it is."""
+    """The model and where it is.
+
+    ``image`` is what its pods run in place of the platform's own; one machine runs no images.
+    """
 
     modelFormat: ModelFormat  # noqa: N815
     storageUri: str  # noqa: N815
     protocolVersion: Literal["v1", "v2", "grpc-v2"] | None = None  # noqa: N815
     runtime: Literal["kserve-mlserver", "millpond"] | None = None
+    image: Annotated[str, Field(pattern=r"^[\w./:@-]+$")] | None = None
     resources: Resources = Field(default_factory=Resources)
     env: tuple[EnvVar, ...] = Field(default=(), strict=False)
 

@@ -11,7 +11,8 @@ import socket
 import subprocess
 import time
 import urllib.request
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -24,6 +25,7 @@ from millpond.targets.kubernetes.images.context import context
 from millpond.targets.kubernetes.images.names import image
 
 USER = 10001
+COMPONENTS = ("serving", "mlflow", "seaweedfs")
 DEBIAN = "localhost/debian:test"
 SUITE = "bookworm"
 PACKAGES = "ca-certificates,python3-distutils,python3-lib2to3,python3.11,python3.11-venv"
@@ -39,7 +41,8 @@ class Place:
             "BUILDAH_ISOLATION": "chroot",
             "TMPDIR": str(folder / "tmp"),
         }
-        self._built: dict[str, str] = {}
+        self._built: dict[str, Future[str]] = {}
+        self._builds = ThreadPoolExecutor(os.cpu_count())
         (folder / "tmp").mkdir(exist_ok=True)
         (folder / "storage.conf").write_text(
             f'[storage]\ndriver = "{driver}"\ngraphroot = "{folder}/images"\nrunroot = "{folder}/run"\n'
@@ -52,11 +55,15 @@ class Place:
         assert done.returncode == 0, f"buildah {words[0]}: {done.stderr[-2000:]}"
         return done.stdout.strip()
 
+    def begin(self, names: Iterable[str]) -> None:
+        """Build these components' images beside what the tests do."""
+        for name in names:
+            self._built.setdefault(name, self._builds.submit(self.build, name))
+
     def built(self, name: str) -> str:
-        """The image of a component, built by the first test that asks for it."""
-        if name not in self._built:
-            self._built[name] = self.build(name)
-        return self._built[name]
+        """The image of a component, built for the first test that asks for it."""
+        self.begin([name] if name not in self._built else [])
+        return self._built[name].result()
 
     def build(self, name: str) -> str:
         entry = Catalogue().entry(name)
@@ -76,16 +83,16 @@ class Place:
 
     @contextmanager
     def running(
-        self, name: str, command: Sequence[str], env: Mapping[str, str], data: Path, url: str
+        self, image: str, command: Sequence[str], env: Mapping[str, str], data: Path, url: str
     ) -> Iterator[None]:
-        """A process in a container of the image, as the image's own user, that answers at ``url``."""
+        """A process in a container of an image, as the image's own user, that answers at ``url``."""
         data.mkdir(exist_ok=True)
         settings = data / "settings"
         settings.write_text("".join(f"export {key}='{value}'\n" for key, value in env.items()))
         for path in (data, *data.iterdir()):
             os.chown(path, USER, USER)
         log = self.folder / "service.log"
-        with self.container(self.built(name)) as box, log.open("w") as stream:
+        with self.container(image) as box, log.open("w") as stream:
             process = subprocess.Popen(
                 [
                     *("buildah", "run", "--volume", f"{data}:/data", box, "--"),
@@ -104,9 +111,7 @@ class Place:
                 _end(process)
 
     def clear(self) -> None:
-        for words in (("rm", "--all"), ("rmi", "--all", "--force")):
-            with suppress(AssertionError):
-                self.buildah(*words)
+        self._builds.shutdown(cancel_futures=True)
         for line in reversed(Path("/proc/mounts").read_text().splitlines()):
             at = line.split()[1]
             if at.startswith(f"{self.folder}/"):
@@ -115,7 +120,7 @@ class Place:
 
 
 def _answers(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
-    until = time.monotonic() + 90
+    until = time.monotonic() + 180
     while process.poll() is None and time.monotonic() < until:
         with suppress(OSError), urllib.request.urlopen(url, timeout=5) as answer:
             if answer.status == 200:
@@ -151,6 +156,8 @@ def place(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureReque
         if not os.environ.get("MILLPOND_BASE_IMAGE"):
             _debian(found, Path(request.config.cache.mkdir("images")))  # type: ignore[union-attr]
             patch.setenv("MILLPOND_BASE_IMAGE", DEBIAN)
+        wanted = "\n".join(item.name for item in request.session.items)
+        found.begin(name for name in COMPONENTS if f"_{name}" in wanted)
         yield found
     finally:
         patch.undo()

@@ -5,7 +5,11 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 import socket
+import subprocess
+import sys
+import urllib.request
 from pathlib import Path
 
 import pytest
@@ -42,7 +46,7 @@ def test_seaweedfs_serves(place, tmp_path: Path) -> None:
     command = command_of("seaweedfs", "main", ports, **{"options.buckets": "raw"})
     env = {"AWS_ACCESS_KEY_ID": "somebody", "AWS_SECRET_ACCESS_KEY": "made-for-this-test"}
     url = f"http://127.0.0.1:{ports['s3']}/healthz"
-    with place.running("seaweedfs", command, env, place.folder / "weed", url):
+    with place.running(place.built("seaweedfs"), command, env, place.folder / "weed", url):
         pass
 
 
@@ -63,15 +67,65 @@ def test_mlflow_serves(place, port: int) -> None:
         "GIT_PYTHON_REFRESH": "quiet",
     }
     command = command_of("mlflow", "main", {"http": port}, **{"artifacts.bucket": "modelartifacts"})
-    with place.running("mlflow", command, env, data, f"http://127.0.0.1:{port}/health"):
+    with place.running(place.built("mlflow"), command, env, data, f"http://127.0.0.1:{port}/health"):
         pass
 
 
 def test_serving_serves(place, port: int) -> None:
     command = command_of("serving", "router", {"router": port})
     env = {"MILLPOND_SERVING_URL": "http://127.0.0.1:9", "MILLPOND_SERVING_TOKEN": "made-for-this-test"}
-    with place.running("serving", command, env, place.folder / "serving", f"http://127.0.0.1:{port}/healthz"):
+    with place.running(
+        place.built("serving"), command, env, place.folder / "serving", f"http://127.0.0.1:{port}/healthz"
+    ):
         pass
+
+
+SHOUTS = """
+from importlib.metadata import version
+
+
+class Shouts:
+    def predict(self, data):
+        return [version({package!r})] * len(data)
+"""
+
+
+@pytest.mark.parametrize(
+    ("package", "requirements"), [("mlflow", None), ("humanize", "humanize==4.9.0\n")], ids=["shared", "own"]
+)
+def test_a_models_image_serves_it_without_a_registry(
+    place, port: int, tmp_path: Path, package: str, requirements: str | None
+) -> None:
+    """One in the environment that serving has, on its image, and one that needs packages of its own."""
+    folder = tmp_path / f"Uses_{package}"
+    folder.mkdir()
+    (folder / "model.py").write_text(SHOUTS.format(package=package))
+    if requirements:
+        (folder / "requirements.txt").write_text(requirements)
+    if requirements is None:
+        place.built("serving")
+    command = ["images", "--model", f"./{folder.name}", "--format", "python", "--build", "--json"]
+    done = subprocess.run(
+        [sys.executable, "-m", "millpond", "-C", str(tmp_path), *command], capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    *base, row = json.loads(done.stdout)
+    assert [each["image"] for each in base] == ([] if requirements else [place.built("serving")])
+    assert row["image"].startswith(f"millpond-model-uses-{package}:")
+    models = place.folder / f"models-{package}"
+    fetch = ["python", "-m", "millpond.serving.cluster.pod", "fetch", "--uri", row["uri"]]
+    serve = ["python", "-m", "millpond.serving.server", "--model-dir", "/data/model", "--name", "it"]
+    serve += ["--format", "python", "--port", str(port)]
+    both = (
+        f"{shlex.join([*fetch, '--format', 'python', '--into', '/data/model'])} && exec {shlex.join(serve)}"
+    )
+    base_url = f"http://127.0.0.1:{port}/v2"
+    with place.running(row["image"], ["sh", "-c", both], {}, models, f"{base_url}/health/ready"):
+        asked = {"inputs": [{"name": "x", "shape": [1, 1], "datatype": "INT64", "data": [1]}]}
+        request = urllib.request.Request(f"{base_url}/models/it/infer", json.dumps(asked).encode())
+        answer = json.load(urllib.request.urlopen(request))
+    said = answer["outputs"][0]["data"]
+    assert said == ["4.9.0"] if requirements else said
 
 
 def test_servings_image_loads_models(place) -> None:

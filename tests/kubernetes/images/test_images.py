@@ -14,8 +14,10 @@ from millpond.catalogue import Catalogue
 from millpond.cli.root import root
 from millpond.model.cluster import Cluster
 from millpond.model.errors import MillpondError
+from millpond.serving.controller.fetch import digest_of
 from millpond.targets.kubernetes.images.builder import Builder
-from millpond.targets.kubernetes.images.context import context, revision_context
+from millpond.targets.kubernetes.images.context import context
+from millpond.targets.kubernetes.images.model import Model, model_context, model_image
 from millpond.targets.kubernetes.images.names import image
 
 CATALOGUE = Catalogue()
@@ -101,13 +103,44 @@ def test_an_image_says_nothing_of_a_base_of_ones_own(monkeypatch: pytest.MonkeyP
     assert "private" not in labels(False) + labels(True)
 
 
-def test_a_model_has_its_own_packages_in_servings_image() -> None:
+def model_of(folder: Path, content: str = "a model") -> Model:
+    folder.mkdir(exist_ok=True)
+    (folder / "MLmodel").write_text(content)
+    return Model("Flights", "3", "models:/Flights/3", digest_of(folder), folder)
+
+
+def test_a_model_is_a_layer_on_serving(tmp_path: Path) -> None:
+    found = model_context(CATALOGUE.entry("serving"), model_of(tmp_path / "a"), None, "millpond-serving:1")
+    lines = found.files["Dockerfile"].decode().splitlines()
+    assert lines[:3] == [
+        "FROM millpond-serving:1",
+        "COPY model /opt/millpond/model",
+        "COPY origin.json /opt/millpond/origin.json",
+    ]
+    assert not found.package and "locks/requirements.lock" not in found.files
+    found.write(tmp_path / "out")
+    assert (tmp_path / "out/model/MLmodel").read_text() == "a model"
+
+
+def test_a_model_has_its_own_packages_in_its_image(tmp_path: Path) -> None:
     serving = CATALOGUE.entry("serving")
     lock = serving.resource("environments/xgboost/requirements.lock")
-    found = revision_context(serving, lock)
+    found = model_context(serving, model_of(tmp_path / "a"), lock, "millpond-serving:1")
+    lines = found.files["Dockerfile"].decode().splitlines()
     assert found.files["locks/requirements.lock"] == lock.read_bytes()
     assert found.package
-    assert revision_context(serving, None).digest == context(serving).digest
+    assert lines[-1] == "USER 10001:10001" and lines.count("USER 10001:10001") == 1
+    assert "millpond-serving:1" not in lines
+
+
+def test_other_files_of_a_model_are_another_image(tmp_path: Path) -> None:
+    def name(content: str, registry: str = "") -> str:
+        model = model_of(tmp_path / content, content)
+        return model_image(model, model_context(CATALOGUE.entry("serving"), model, None, "s:1"), registry)
+
+    assert name("one") == name("one") != name("two")
+    assert name("one").startswith("millpond-model-flights:3-")
+    assert name("one", "example.org/team") == f"example.org/team/{name('one')}"
 
 
 def test_names_are_found_fast() -> None:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 from importlib.resources import files
+from pathlib import Path
 from typing import Any
 
 import kubernetes_validate
 import pytest
 
+from millpond.model.errors import MillpondError
 from millpond.serving import edits
-from millpond.serving.cluster import jobs, objects
+from millpond.serving.cluster import jobs, objects, pod
 from millpond.targets.kubernetes.bundle import PART_OF
 
 from .conftest import LOG, context, record
@@ -133,3 +136,32 @@ def test_the_platform_prunes_nothing_of_a_deployment_but_its_pods_have_serving_s
     assert labels[PART_OF] == "demo"
     assert labels["app.kubernetes.io/instance"] == "serving"
     assert labels["app.kubernetes.io/component"] == "model", "the Service of serving is for its own pods"
+
+
+def test_a_revision_runs_an_image_of_its_own() -> None:
+    def images(document: Data) -> set[str]:
+        spec = every(document)[0]["spec"]["template"]["spec"]
+        return {each["image"] for each in (*spec["initContainers"], *spec["containers"])}
+
+    document = edits.new("flights", "models:/flights/1")
+    assert images(document) == {context(gateway="gateway").image}
+    document["spec"]["predictor"]["model"]["image"] = "example.org/millpond-model-flights:1-abc"
+    assert images(document) == {"example.org/millpond-model-flights:1-abc"}
+
+
+def test_an_image_of_a_model_has_its_files(tmp_path: Path) -> None:
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model/MLmodel").write_text("a model")
+    (tmp_path / "origin.json").write_text('{"uri": "models:/flights/1", "digest": "abc"}')
+    (tmp_path / "pod").mkdir()
+    asked = argparse.Namespace(
+        uri="models:/flights/1", into=tmp_path / "pod/model", origin=tmp_path / "origin.json"
+    )
+    assert pod.fetch(asked)["digest"] == "abc"
+    assert [path.name for path in (tmp_path / "pod").iterdir()] == ["model"]
+    assert (asked.into / "MLmodel").read_text() == "a model"
+    other = argparse.Namespace(uri="models:/flights/2", into=tmp_path / "pod/other", origin=asked.origin)
+    with pytest.raises(
+        MillpondError, match="the image has models:/flights/1, and models:/flights/2 is to be"
+    ):
+        pod.fetch(other)

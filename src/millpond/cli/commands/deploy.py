@@ -66,6 +66,11 @@ class _Deploy(click.Command):
     help="What wrote the model; mlflow for a new deployment, else what it was",
 )
 @click.option(
+    "--image",
+    metavar="IMAGE",
+    help="On a cluster: what its pods run, such as the image that `millpond images` makes",
+)
+@click.option(
     "--canary", type=click.IntRange(0, 99), metavar="PERCENT", help="Give it this share of the requests"
 )
 @click.option(
@@ -186,6 +191,8 @@ def _edited(serving: Serving, model: str, given: dict[str, Any]) -> dict[str, An
     if base is None:
         base = edits.plain(found) if found is not None else edits.new(name, uri)
     document = edits.with_model(base, uri, given["model_format"])
+    if given["image"] is not None:
+        document["spec"]["predictor"]["model"]["image"] = given["image"]
     document = _placed(document, name, given)
     predictor = document["spec"]["predictor"]
     for key, value in (("minReplicas", given["least"]), ("maxReplicas", given["most"])):

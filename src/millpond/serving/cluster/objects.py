@@ -116,8 +116,11 @@ def _deployment(context: Context, record: Record, revision: Revision, low: int, 
 def _pod(context: Context, record: Record, revision: Revision) -> dict[str, Any]:
     settings = revision.settings
     resources = _resources(revision)
+    # A model's own has its files and packages; what the carrier needs to reach the lake is in serving's.
+    image = settings.get("image") or context.image
     fetch = {
         "name": "fetch",
+        "image": image,
         "command": [
             *("python", "-m", "millpond.serving.cluster.pod", "fetch"),
             *("--uri", revision.uri, "--format", str(settings.get("format", "mlflow")), "--into", MODEL),
@@ -134,6 +137,7 @@ def _pod(context: Context, record: Record, revision: Revision) -> dict[str, Any]
         ports.append({"name": "grpc", "containerPort": GRPC_PORT, "protocol": "TCP"})
     server = {
         "name": "model",
+        "image": image,
         "command": server_command(record, revision),
         "env": [{"name": key, "value": escaped(str(value))} for key, value in variables.items()],
         "ports": ports,

@@ -14,6 +14,7 @@ import base64
 import contextlib
 import json
 import os
+import shutil
 import sys
 import tempfile
 from dataclasses import asdict
@@ -21,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from millpond.model.errors import MillpondError
+from millpond.targets.kubernetes.images.places import ORIGIN
 
 MESSAGE = Path("/dev/termination-log")
 """Where the kubelet looks for a container's last words; at most 4096 bytes of them."""
@@ -38,6 +40,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--uri", default="")
     parser.add_argument("--format", default="mlflow")
     parser.add_argument("--into", type=Path, default=Path("/models/model"))
+    parser.add_argument("--origin", type=Path, default=Path(ORIGIN))
     parser.add_argument("--owner", default="")
     parser.add_argument("--question", default="{}", help="of `ask`, as JSON")
     options = parser.parse_args(argv)
@@ -55,17 +58,35 @@ def main(argv: list[str] | None = None) -> int:
 def fetch(options: argparse.Namespace) -> dict[str, Any]:
     """Bring the files of a model, whole or not at all; they are there after a restart of the container.
 
+    An image of a model has them, and needs neither the registry nor the lake.
+
     Raises:
-        MillpondError: there is no such model.
+        MillpondError: there is no such model, or the image has another one.
     """
     if options.into.is_dir():
         return {"into": str(options.into)}
+    if options.origin.is_file():
+        return _unpacked(options)
     from millpond.serving.controller.fetch import fetch as fetched
 
     with tempfile.TemporaryDirectory(prefix=".fetch-", dir=options.into.parent) as store:
         found = fetched(options.uri, Path(store), {}, model_format=options.format)
         (Path(store) / found["digest"]).rename(options.into)
     return {key: found[key] for key in ("uri", "digest", "size", "files")}
+
+
+def _unpacked(options: argparse.Namespace) -> dict[str, Any]:
+    """Put what the image has where the server looks."""
+    origin: dict[str, Any] = json.loads(options.origin.read_text())
+    if origin["uri"] != options.uri:
+        raise MillpondError(
+            f"the image has {origin['uri']}, and {options.uri} is to be served",
+            hint=f"`millpond images --model {options.uri} --push REGISTRY` makes the one of this model",
+        )
+    with tempfile.TemporaryDirectory(prefix=".fetch-", dir=options.into.parent) as store:
+        copy = shutil.copytree(options.origin.parent / "model", Path(store) / "model")
+        copy.rename(options.into)
+    return origin
 
 
 def resolve(options: argparse.Namespace) -> dict[str, Any]:

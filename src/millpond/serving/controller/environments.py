@@ -97,6 +97,38 @@ async def environment_for(
         MillpondError: it cannot be had; in the resolver's own words where it was that.
     """
     tell = progress or (lambda sentence: None)
+    lock, said = await lock_for(folder, model_format, data, tell, name=name)
+    if lock is None:
+        return Environment(Path(sys.executable), _shared(), "shared", said)
+    request = InstallRequest(f"model {name}", lock.parent, {"pip": lock.name, "millpond": True})
+    made = await InstallStore().ensure(request, _follower(name, tell))
+    env = {
+        **made.env,
+        "PATH": os.pathsep.join([*map(str, made.bin), os.environ.get("PATH", os.defpath)]),
+    }
+    return Environment(made.paths["pip"] / "bin" / "python", env, made.paths["pip"].name, said)
+
+
+async def lock_for(
+    folder: Path,
+    model_format: str,
+    data: Path,
+    progress: Tell | None = None,
+    *,
+    name: str = "model",
+    machine: tuple[str, str] | None = None,
+) -> tuple[Path | None, str]:
+    """The lock of a model's environment, made if it is not there, and why it is this one.
+
+    None is the shared environment, in which this process must run. Arguments are those of `environment_for`.
+
+    Args:
+        machine: the Python's version and platform, as uv names them, where they are not this machine's.
+
+    Raises:
+        MillpondError: its requirements cannot be had together.
+    """
+    tell = progress or (lambda sentence: None)
     known = _actual(folder, model_format.lower())
     wanted = read(folder)
     warning = wanted.other_python()
@@ -107,21 +139,11 @@ async def environment_for(
         said = (
             f"the shared environment has all of {wanted.source}" if wanted.source else "it names no packages"
         )
-        return Environment(Path(sys.executable), _shared(), "shared", _joined(said, warning))
+        return None, _joined(said, warning)
     if wanted.source is None:
-        request, said = _shipped(known, name)
-    else:
-        lock = await _lock(folder, known, wanted, data / "environments", name, tell)
-        request = InstallRequest(f"model {name}", lock.parent, {"pip": lock.name, "millpond": True})
-        said = f"its own, as the shared environment does not have {lack}"
-    made = await InstallStore().ensure(request, _follower(name, tell))
-    env = {
-        **made.env,
-        "PATH": os.pathsep.join([*map(str, made.bin), os.environ.get("PATH", os.defpath)]),
-    }
-    return Environment(
-        made.paths["pip"] / "bin" / "python", env, made.paths["pip"].name, _joined(said, warning)
-    )
+        return _shipped(known, name), _joined(f"the one that Millpond ships for {known}", warning)
+    lock = await _lock(folder, known, wanted, data / "environments", name, tell, machine)
+    return lock, _joined(f"its own, as the shared environment does not have {lack}", warning)
 
 
 def _actual(folder: Path, model_format: str) -> str:
@@ -147,26 +169,31 @@ def _shared() -> dict[str, str]:
     }
 
 
-def _shipped(model_format: str, name: str) -> tuple[InstallRequest, str]:
-    """The environment that Millpond ships for a format that the shared one lacks.
+def _shipped(model_format: str, name: str) -> Path:
+    """The lock of the environment that Millpond ships for a format that the shared one lacks.
 
     Raises:
         MillpondError: it ships none.
     """
-    folder = _SHIPPED / model_format
-    if not (folder / "requirements.lock").is_file():
+    lock = _SHIPPED / model_format / "requirements.lock"
+    if not lock.is_file():
         package = _PACKAGES[model_format][0]
         raise MillpondError(
             f"model {name}: Millpond ships no environment with {package}",
             hint=f"put a requirements.txt beside the model that names {package}"
             + ("; or export the model to ONNX" if model_format == "pytorch" else ""),
         )
-    request = InstallRequest(f"model {name}", folder, {"pip": "requirements.lock", "millpond": True})
-    return request, f"the one that Millpond ships for {model_format}"
+    return lock
 
 
 async def _lock(
-    folder: Path, model_format: str, wanted: Requirements, data: Path, name: str, tell: Tell
+    folder: Path,
+    model_format: str,
+    wanted: Requirements,
+    data: Path,
+    name: str,
+    tell: Tell,
+    machine: tuple[str, str] | None,
 ) -> Path:
     """The lock of what a model names and the server needs: one that was made before, else a new one."""
     for line in wanted.lines:
@@ -176,14 +203,16 @@ async def _lock(
                 hint="only released packages can be held to a hash: put the code beside the model instead",
             )
     extra = _unnamed(model_format, wanted)
-    lock = data / f"{_key(folder, wanted, extra)}.lock"
+    lock = data / f"{_key(folder, wanted, extra, machine)}.lock"
     if _is_there(lock):
         return lock
     tell("looks for versions of its packages that fit together")
     with tempfile.TemporaryDirectory(prefix="millpond-requirements-") as place:
         inputs = _inputs(folder, wanted, extra, Path(place))
         try:
-            text = await resolve(f"model {name}", inputs, default_root(), lambda: tell(_PHASES["wait"]))
+            text = await resolve(
+                f"model {name}", inputs, default_root(), lambda: tell(_PHASES["wait"]), machine
+            )
         except InstallError as error:
             other = wanted.other_python()
             if other is None:
@@ -195,11 +224,12 @@ async def _lock(
     return lock
 
 
-def _key(folder: Path, wanted: Requirements, extra: list[str]) -> str:
+def _key(folder: Path, wanted: Requirements, extra: list[str], other: tuple[str, str] | None = None) -> str:
     """Names a lock by everything that it is made from, and by the machine that it is made for."""
     found = [constraint_of(line, folder) for line in wanted.lines]
     constraints = [path.read_text() for path in found if path is not None and path.is_file()]
     machine = f"{sys.implementation.cache_tag} {sys.platform} {os.uname().machine}"
+    machine = " ".join(other) if other else machine
     parts = [*sorted(wanted.lines), *extra, *constraints, _SERVER.read_text(), machine]
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:24]
 

@@ -64,6 +64,8 @@ def settings_of(service: InferenceService) -> dict[str, Any]:
         found["batch_wait"] = predictor.batcher.maxLatency
     if predictor.timeout is not None:
         found["timeout"] = predictor.timeout
+    if model.image is not None:
+        found["image"] = model.image
     if model.resources.memory:
         found["memory"] = model.resources.memory
     return found

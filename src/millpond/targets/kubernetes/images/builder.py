@@ -76,6 +76,11 @@ class Builder:
                 argv += ["--secret", f"id=millpond-{key},src={path}"]
             self._run([*argv, str(folder)], f"{name} could not be built", said)
 
+    def has(self, name: str) -> bool:
+        """Whether the tool has an image of that name here."""
+        words = ["inspect", "--type", "image"] if self.tool == "buildah" else ["image", "inspect"]
+        return subprocess.run([self.tool, *words, name], capture_output=True, check=False).returncode == 0
+
     def push(self, name: str, said: Callable[[str], None] = lambda line: None) -> None:
         """Push an image to the registry that its name begins with, by the tool's own login.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache, cached_property
@@ -32,10 +33,14 @@ class Context:
     Args:
         files: contents by path, the Dockerfile among them.
         package: whether Millpond's own package belongs to it, at ``millpond/``.
+        model: a folder that belongs to it, at ``model/``: too large for memory, perhaps.
+        model_digest: names the contents of that folder.
     """
 
     files: Mapping[str, bytes]
     package: bool
+    model: Path | None = None
+    model_digest: str = ""
 
     @cached_property
     def digest(self) -> str:
@@ -46,10 +51,11 @@ class Context:
             found.update(content)
         if self.package:
             found.update(_package_digest().encode())
+        found.update(self.model_digest.encode())
         return found.hexdigest()
 
     def __iter__(self) -> Iterator[tuple[str, bytes]]:
-        """Every file with its content, sorted."""
+        """Every file with its content, sorted, but for the model's."""
         found = dict(self.files)
         if self.package:
             found |= {f"millpond/{name}": path.read_bytes() for name, path in _package_files()}
@@ -67,6 +73,8 @@ class Context:
                 path.parent.mkdir(parents=True, exist_ok=True)
                 path.write_bytes(content)
                 path.chmod(0o644)
+            if self.model is not None:
+                _copy(self.model, folder / "model")
         except OSError as error:
             raise MillpondError(f"{folder} cannot be written: {error.strerror}") from error
 
@@ -110,17 +118,12 @@ def context(entry: Entry, *, cuda: bool = False, lock: Path | None = None) -> Co
     return Context(files, install.millpond)
 
 
-def revision_context(entry: Entry, lock: Path | None) -> Context:
-    """The context of the image in which revisions of a model run: serving's, with the model's environment.
-
-    Args:
-        entry: the component that serves.
-        lock: the hashed lock of the model's environment; None for the component's own.
-
-    Raises:
-        MillpondError: as `context`.
-    """
-    return context(entry, lock=lock)
+def _copy(source: Path, target: Path) -> None:
+    """A folder's files, readable by everyone; nothing of what was there before."""
+    shutil.rmtree(target, ignore_errors=True)
+    shutil.copytree(source, target, copy_function=shutil.copyfile)
+    for path in (target, *target.rglob("*")):
+        path.chmod(0o755 if path.is_dir() else 0o644)
 
 
 def _checked(component: str, kind: str, path: Path) -> bytes:

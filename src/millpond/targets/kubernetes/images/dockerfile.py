@@ -72,9 +72,14 @@ def dockerfile(component: Component, *, cuda: bool, millpond: bool) -> str:
         # A base of one's own may be known on this machine only, or tell of a private registry.
         "base.name": runtime if runtime in (BASE, CUDA_BASE) else "",
     }
-    lines += [f"LABEL org.opencontainers.image.{key}={_quoted(text)}" for key, text in labels.items() if text]
+    lines += [label(key, text) for key, text in labels.items() if text]
     lines += ["WORKDIR /data", "USER 10001:10001"]
     return "\n".join(lines) + "\n"
+
+
+def label(key: str, text: str) -> str:
+    """A line that describes the image, by a key of the OCI's image specification."""
+    return f"LABEL org.opencontainers.image.{key}={_quoted(text)}"
 
 
 def _quoted(text: str) -> str:

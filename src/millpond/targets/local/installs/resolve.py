@@ -29,7 +29,11 @@ _NEEDS_ALL = re.compile(r"^torch==", re.MULTILINE)
 
 
 async def resolve(
-    component: str, inputs: Sequence[Path], root: Path, waiting: Callable[[], None] = lambda: None
+    component: str,
+    inputs: Sequence[Path],
+    root: Path,
+    waiting: Callable[[], None] = lambda: None,
+    machine: tuple[str, str] | None = None,
 ) -> str:
     """The text of a lock: exact versions with hashes, wheels only, for the Python that runs Millpond.
 
@@ -38,14 +42,15 @@ async def resolve(
         inputs: files of requirements, all of which must hold.
         root: of the store, which has uv's cache.
         waiting: called once if another installer is at work.
+        machine: another Python's version and platform, as uv names them, in place of this one's.
 
     Raises:
         InstallError: the requirements cannot be had, in the resolver's own words.
     """
     prepare_root(root)
-    text = await _compiled(component, inputs, root, waiting, _LEFT_OUT)
+    text = await _compiled(component, inputs, root, waiting, _LEFT_OUT, machine)
     if _NEEDS_ALL.search(text):
-        text = await _compiled(component, inputs, root, waiting, ())
+        text = await _compiled(component, inputs, root, waiting, (), machine)
     problems = Requirements.parse(text, "its lock").problems
     if problems:
         raise InstallError(
@@ -57,13 +62,20 @@ async def resolve(
 
 
 async def _compiled(
-    component: str, inputs: Sequence[Path], root: Path, waiting: Callable[[], None], without: Sequence[str]
+    component: str,
+    inputs: Sequence[Path],
+    root: Path,
+    waiting: Callable[[], None],
+    without: Sequence[str],
+    machine: tuple[str, str] | None,
 ) -> str:
     with tempfile.TemporaryDirectory(prefix="millpond-resolve-") as folder:
         target, overrides = Path(folder, "requirements.lock"), Path(folder, "overrides.in")
         open_file(overrides, "".join(f'{name}; sys_platform == "none"\n' for name in without).encode())
         argv: list[str | Path] = [find_uv(), "pip", "compile", "--quiet", "--python", base_python()]
         argv += ["--generate-hashes", "--only-binary", ":all:", "--no-header", "--no-annotate"]
+        if machine is not None:
+            argv += ["--python-version", machine[0], "--python-platform", machine[1]]
         argv += ["--no-emit-index-url", "--no-emit-find-links", "--override", overrides]
         argv += ["--output-file", target, *inputs]
         try:
