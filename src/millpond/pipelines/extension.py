@@ -34,6 +34,7 @@ BUILTIN: dict[Group, dict[str, str]] = {
         "command": "millpond.pipelines.steps.command:CommandStep",
         "deploy": "millpond.pipelines.steps.deploy:DeployStep",
         "notebook": "millpond.pipelines.steps.notebook:NotebookStep",
+        "sql": "millpond.pipelines.steps.sql:SqlStep",
         "r": "millpond.pipelines.steps.r:RStep",
         "dask": "millpond.pipelines.steps.dask:DaskStep",
         "container": "millpond.pipelines.steps.container:ContainerStep",
@@ -43,6 +44,7 @@ BUILTIN: dict[Group, dict[str, str]] = {
     },
     "millpond.sinks": {
         "lake": "millpond.pipelines.sinks.lake:LakeSink",
+        "table": "millpond.pipelines.sinks.table:TableSink",
         "postgres": "millpond.pipelines.sinks.postgres:PostgresSink",
         "http": "millpond.pipelines.sinks.http:HttpSink",
     },
