@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
+import subprocess
 from pathlib import Path
 
 import pytest
 
+from model_servers import SOURCE
 from query.conftest import Ask
 
 pytestmark = pytest.mark.slow
@@ -119,3 +122,29 @@ def test_extensions_come_from_packages_and_nothing_is_fetched(ask: Ask) -> None:
     assert "failed to download" in ask("install spatial")["message"]
     found = ask("select st_point(1, 2)")
     assert "st_point does not exist" in found["message"] or "spatial" in found["message"]
+
+
+def test_a_repository_is_read_at_a_branch_a_tag_and_a_commit(
+    ask: Ask, tmp_path: Path, sql_python: Path
+) -> None:
+    code = """
+from millpond import lake
+people = lake.create_repo("people")
+def put(text, **more):
+    with people.commit("more", **more) as change:
+        change.write("raw/a.csv", text)
+        change.write("raw/b.csv", "id\\n9\\n")
+put(b"id\\n1\\n")
+people.tag("first")
+people.branch("try")
+put(b"id\\n1\\n2\\n", branch="try")
+print(people.at("try").id)
+"""
+    environment = {**os.environ, "PYTHONPATH": str(SOURCE), "MILLPOND_LAKE_ROOT": str(tmp_path / "lake")}
+    made = subprocess.run(
+        [str(sql_python), "-c", code], env=environment, capture_output=True, text=True, check=True
+    )
+    for ref, rows in (("main", 2), ("first", 2), ("try", 3), (made.stdout.strip(), 3)):
+        assert ask(f"select count(*) as n from 'lake://people@{ref}/raw/*.csv'") == [{"n": rows}]
+    found = ask("from 'lake://people@trie/raw/a.csv'")
+    assert "trie" in found["message"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -69,11 +69,17 @@ class Lake:
         return f"s3://{path}" if self.root is None else str(self.root / path)
 
 
-def lake_edits(found: Sequence[Word], lake: Lake | None, folder: Path) -> list[Edit]:
+def lake_edits(
+    found: Sequence[Word], lake: Lake | None, folder: Path, versions: Callable[[str], str]
+) -> list[Edit]:
     """How the places of the lake in a query have to be put.
 
     ``'lake://…'`` always means a place. ``'bucket/path.csv'`` does where a file is read, unless a local file
     has that name.
+
+    Args:
+        folder: where local files are looked for.
+        versions: where the files of ``repository@ref/path`` are.
 
     Raises:
         MillpondError: a query names a place, and no lake is known.
@@ -88,7 +94,8 @@ def lake_edits(found: Sequence[Word], lake: Lake | None, folder: Path) -> list[E
                     f"no lake is known here, and the query names {word.value}",
                     hint="millpond up, with a flavour that has an object store; or set MILLPOND_LAKE_ROOT",
                 )
-            address = lake.address(word.value.removeprefix(LAKE))
+            path = word.value.removeprefix(LAKE)
+            address = versions(path) if "@" in path.partition("/")[0] else lake.address(path)
         elif lake is not None and _BUCKET_PATH.fullmatch(word.value) and _is_read(found, number):
             if any(folder.glob(word.value)):
                 continue

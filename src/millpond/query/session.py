@@ -65,6 +65,7 @@ class Session:
         import duckdb
 
         names = os.environ if environment is None else environment
+        self._environment = names
         self.lake = Lake.found_in(names)
         self.endpoint = self.lake.endpoint.rstrip("/") if self.lake else ""
         self.folder = folder or Path.cwd()
@@ -178,7 +179,7 @@ class Session:
     def prepare(self, query: str) -> Edited:
         """A query as DuckDB takes it, with everything brought that it names."""
         found = words(query)
-        edits = lake_edits(found, self.lake, self.folder)
+        edits = lake_edits(found, self.lake, self.folder, self._version)
         self._bring(found, [*(edit.text.strip("'") for edit in edits), *_texts(found)])
         if self._tables.known:
             for mention in mentions(found):
@@ -297,6 +298,16 @@ class Session:
                 self.attach(source)
         if lists:
             self._bring_all()
+
+    def _version(self, path: str) -> str:
+        if self._shut:
+            raise MillpondError(
+                f"versions of repositories are not asked here: lake://{path}",
+                hint="`millpond sql` reads them, and Iceberg tables have versions here, too",
+            )
+        from millpond.query.versions import brought
+
+        return brought(path, self._environment)
 
     def _bring_all(self) -> None:
         for source in self.sources.values():
