@@ -303,6 +303,7 @@ def main() -> None:
             (Path(top) / name).mkdir()
             try:
                 found[name] = contender(data, Path(top) / name)
+                print(f"{name}: {json.dumps(found[name])}", file=sys.stderr)
             except SystemExit as error:
                 print(f"{name} is left out: {error}", file=sys.stderr)
     print("\n".join(lines(found, given.small, given.large)))

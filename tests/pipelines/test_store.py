@@ -55,6 +55,26 @@ def test_of_many_first_writers_one_wins(tmp_path: Path) -> None:
     assert FileStore(tmp_path).list("raw") == ["a/b.txt"]
 
 
+def test_of_many_who_replace_the_same_version_one_wins(tmp_path: Path) -> None:
+    version = FileStore(tmp_path).put(PLACE, b"before").version
+    won: list[int] = []
+
+    def write(number: int) -> None:
+        try:
+            FileStore(tmp_path).put(PLACE, str(number).encode(), expect=version)
+            won.append(number)
+        except ConflictError:
+            pass
+
+    threads = [threading.Thread(target=write, args=(number,)) for number in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(won) == 1
+    assert FileStore(tmp_path).read(PLACE) == str(won[0]).encode()
+
+
 def test_what_is_not_there_is_one_sentence(tmp_path: Path) -> None:
     with pytest.raises(MillpondError, match="s3://raw/nothing is not in the lake"):
         FileStore(tmp_path).read("raw/nothing")

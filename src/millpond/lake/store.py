@@ -20,6 +20,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Protocol
 
+from millpond.lake.lock import locked
 from millpond.lake.reference import LakePath
 from millpond.model.errors import MillpondError
 
@@ -166,6 +167,13 @@ class FileStore:
                 except FileExistsError:
                     raise ConflictError(f"{path.uri} is there already") from None
                 made.unlink()
+            elif expect is not None:
+                with locked(self.root):
+                    self._known.pop(file, None)
+                    found_now = self.stat(path)
+                    if found_now is None or found_now.version != expect:
+                        raise ConflictError(f"{path.uri} was changed by someone else")
+                    made.replace(file)
             else:
                 made.replace(file)
         except BaseException:

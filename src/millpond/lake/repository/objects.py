@@ -8,17 +8,16 @@ second, and its requests leave Python's lock alone.
 from __future__ import annotations
 
 import datetime
-import fcntl
 import hashlib
 import os
 import tempfile
-import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+from millpond.lake.lock import locked
 from millpond.lake.store import ConflictError, open_store
 from millpond.model.errors import MillpondError
 
@@ -276,7 +275,7 @@ class FolderObjects:
             made.unlink()
 
     def swap(self, key: str, data: bytes, version: str) -> None:
-        with self._held(), self._written(key, data) as made:
+        with locked(self.root), self._written(key, data) as made:
             found = self.read_version(key)
             if found is None or found[1] != version:
                 raise ConflictError(f"{self.uri}{key} was changed by someone else")
@@ -302,7 +301,7 @@ class FolderObjects:
         return sorted(entry.name for entry in os.scandir(self.root) if entry.is_dir())
 
     def delete(self, keys: Iterable[str]) -> None:
-        with self._held():
+        with locked(self.root):
             for key in keys:
                 with suppress(FileNotFoundError):
                     (self.root / key).unlink()
@@ -333,20 +332,3 @@ class FolderObjects:
         finally:
             with suppress(FileNotFoundError):
                 made.unlink()
-
-    @contextmanager
-    def _held(self) -> Iterator[None]:
-        """Only one process at a time compares and replaces."""
-        self.root.mkdir(parents=True, exist_ok=True)
-        # The lock goes with the process that holds it, however that ends.
-        with (self.root / f"{_MARK}lock").open("ab") as file:
-            deadline = time.monotonic() + 60
-            while True:
-                try:
-                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                    break
-                except BlockingIOError:
-                    if time.monotonic() > deadline:
-                        raise MillpondError(f"{self.uri} is held by another process") from None
-                    time.sleep(0.002)
-            yield

@@ -38,7 +38,12 @@ def repositories(environment: Mapping[str, str] | None = None) -> list[str]:
     """The names of all repositories, sorted."""
     objects = open_objects(*_place(environment), environment)
     try:
-        return [name for name in objects.folders() if _NAME.fullmatch(name)]
+        # Some stores list a folder for a while after the last object in it has gone.
+        return [
+            name
+            for name in objects.folders()
+            if _NAME.fullmatch(name) and objects.read_version(f"{name}/{DESCRIPTION}") is not None
+        ]
     except AbsentError:
         return []
 
