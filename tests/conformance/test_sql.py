@@ -74,8 +74,9 @@ SEEN = [
     "select 1 as one, 'x' as two",
     "select who from 'lake://raw/a.csv' order by id",
     "select count(*) from lake.shop.orders at (version => 'first')",
-    "select count(*) from postgres.public.people join lake.shop.orders using (id)",
+    "select count(*) from postgres.public.people",
     "from 'lake://ann/mine.csv'",
+    "select count(*) from postgres.public.people join lake.shop.orders using (id)",
 ]
 REFUSED = [
     "from read_text('/etc/passwd')",
@@ -137,7 +138,7 @@ def found(platform: Starter, science_python: Path) -> list[Any]:
 
 
 def test_the_lake_tables_and_databases_are_asked_in_one_place(found: list[Any]) -> None:
-    assert found[0][:5] == [[[1, "x"]], [["ann"], ["bob"]], [[2]], [[2]], [[5]]]
+    assert found[0][:6] == [[[1, "x"]], [["ann"], ["bob"]], [[2]], [[2]], [[5]], [[2]]]
 
 
 def test_tools_are_told_what_there_is(found: list[Any]) -> None:
@@ -145,7 +146,7 @@ def test_tools_are_told_what_there_is(found: list[Any]) -> None:
 
 
 def test_a_user_sees_what_their_key_sees(found: list[Any]) -> None:
-    one, raw, table, database, own, listed = found[1]
+    one, raw, table, database, own, _, listed = found[1]
     assert one == [[1, "x"]]
     assert own == [[5]]
     assert "the lake refuses lake://raw/a.csv to this key" in raw
