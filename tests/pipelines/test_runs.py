@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import subprocess
+import sys
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -293,19 +295,25 @@ def test_a_platform_that_is_away_is_told(flow: Project) -> None:
     assert "tcp://127.0.0.1:9 cannot be reached" in str(refused[0].error["message"])
 
 
-def test_a_kind_that_is_installed_later_serves_the_next_run(project: Project) -> None:
-    project.write(
-        "name: later\nsteps:\n  tell: {use: shout, word: mill, outputs: {loud: {type: text, sink: upper}}}\n"
-    )
-    assert project.launch().pipeline.steps["tell"].keys == {"word": "mill"}
-    with project.launch().start(project.cluster.python, project.env()) as running:
-        refused = [event for event in running if isinstance(event, RunRefused)]
-    assert "shout" in str(refused[0].error)
+def shouting_wheel(folder: Path) -> Path:
+    """A package with a kind of step and a sink, as its author would build it."""
+    info = "shouting-1.0.dist-info"
+    files = {
+        "shouting.py": SHOUTING,
+        f"{info}/METADATA": "Metadata-Version: 2.1\nName: shouting\nVersion: 1.0\n",
+        f"{info}/WHEEL": "Wheel-Version: 1.0\nGenerator: by hand\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+        f"{info}/entry_points.txt": "[millpond.steps]\nshout = shouting:Shout\n\n"
+        "[millpond.sinks]\nupper = shouting:Upper\n",
+    }
+    files[f"{info}/RECORD"] = "".join(f"{name},,\n" for name in (*files, f"{info}/RECORD"))
+    wheel = folder / "shouting-1.0-py3-none-any.whl"
+    with zipfile.ZipFile(wheel, "w") as archive:
+        for name, text in files.items():
+            archive.writestr(name, text)
+    return wheel
 
-    plugins = project.cluster.plugins
-    (plugins / "shouting.py").write_text(
-        """
-from millpond.lake.reference import Reference
+
+SHOUTING = """from millpond.lake.reference import Reference
 from millpond.pipelines.extension import Keys, Sink, StepKind
 
 class ShoutKeys(Keys):
@@ -323,12 +331,22 @@ class Upper(Sink):
     def exists(self, reference, port):
         return True
 """
+
+
+def test_a_kind_that_is_installed_later_serves_the_next_run(project: Project) -> None:
+    project.write(
+        "name: later\nsteps:\n  tell: {use: shout, word: mill, outputs: {loud: {type: text, sink: upper}}}\n"
     )
-    info = plugins / "shouting-1.0.dist-info"
-    info.mkdir()
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: shouting\nVersion: 1.0\n")
-    points = "[millpond.steps]\nshout = shouting:Shout\n[millpond.sinks]\nupper = shouting:Upper\n"
-    (info / "entry_points.txt").write_text(points)
+    assert project.launch().pipeline.steps["tell"].keys == {"word": "mill"}
+    with project.launch().start(project.cluster.python, project.env()) as running:
+        refused = [event for event in running if isinstance(event, RunRefused)]
+    assert "shout" in str(refused[0].error)
+
+    uv = str(Path(sys.executable).parent / "uv")
+    wheel = shouting_wheel(project.folder)
+    target = str(project.cluster.plugins)
+    install = [uv, "pip", "install", "-q", "--offline", "--no-deps", "--target", target, str(wheel)]
+    subprocess.run(install, check=True)
 
     record = project.run()
     assert record.status == "succeeded", project.events
