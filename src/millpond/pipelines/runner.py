@@ -85,6 +85,7 @@ class Runner:
         self.names = chosen(pipeline, self.only, self.force)
         self.logs: dict[str, IO[str]] = {}
         self.written = time.monotonic()
+        self.cost = 0.0
 
     def run(self, engine: extension.Engine | None = None) -> RunRecord:
         """Run the pipeline to its end, whatever that is, and return its record."""
@@ -256,10 +257,15 @@ class Runner:
         self.logs[step.name].flush()
 
     def _write(self) -> None:
-        """Keep the record on disk near to the truth; the steps' own files are exact."""
-        if time.monotonic() - self.written > _EVERY:
+        """Keep the record on disk near to the truth; the steps' own files are exact.
+
+        A record of thousands of steps is written less often: a twentieth of the time is the most it may take.
+        """
+        begun = time.monotonic()
+        if begun - self.written > max(_EVERY, 20 * self.cost):
             self.record.write()
             self.written = time.monotonic()
+            self.cost = self.written - begun
 
     def _abandon(self, status: str) -> None:
         for step in self.record.steps.values():
