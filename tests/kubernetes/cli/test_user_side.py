@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import subprocess
 import sys
 from pathlib import Path
 
@@ -9,6 +12,7 @@ import pytest
 
 from kubernetes.engine.mockserver import MockServer
 from millpond.cli.exit_codes import ExitCode
+from model_servers import free_port
 
 from .conftest import Millpond
 
@@ -54,6 +58,24 @@ def test_a_program_finds_the_deployments_of_the_cluster_as_on_one_machine(
     said = millpond("shell", "--env", sys.executable, "-c", PROGRAM)
     assert said.code == ExitCode.OK, said.err
     assert said.out == "[]\n404 there is no deployment flights\n"
+
+
+def test_a_command_that_is_told_to_end_leaves_no_kubectl_behind(serving: Path, tmp_path: Path) -> None:
+    program = f"""
+from millpond.targets.kubernetes.forwarding import Forward, Forwarding
+forward = Forward("a", "http", "a", "mill", 80, {free_port()})
+with Forwarding([{str(tmp_path / "bin/kubectl")!r}], [forward]) as found:
+    print(*(each.pid for each in found._running.values()), flush=True)
+    found.wait()
+"""
+    process = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    kubectl = int(process.stdout.readline())
+    process.terminate()
+    assert process.wait(20) == 128 + signal.SIGTERM
+    with pytest.raises(ProcessLookupError):
+        os.kill(kubectl, 0)
+    process.stdout.close()
 
 
 def test_a_run_needs_a_platform_that_is_up(serving: Path, millpond: Millpond) -> None:

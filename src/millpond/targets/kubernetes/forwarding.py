@@ -19,6 +19,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
 from millpond.model.errors import MillpondError
 
@@ -66,6 +67,7 @@ class Forwarding:
         self._stopped = threading.Event()
         self._running: dict[tuple[str, str], subprocess.Popen[bytes]] = {}
         self._last: dict[tuple[str, str], str] = {}
+        self._before: Any = None
 
     def start(self) -> None:
         """Start them, and wait until each takes connections.
@@ -99,11 +101,20 @@ class Forwarding:
                 process.wait(5)
 
     def __enter__(self) -> Forwarding:
-        self.start()
+        # A process that is told to end leaves no kubectl behind.
+        if threading.current_thread() is threading.main_thread():
+            self._before = signal.signal(signal.SIGTERM, _ended)
+        try:
+            self.start()
+        except BaseException:
+            self.__exit__()
+            raise
         return self
 
     def __exit__(self, *_: object) -> None:
         self.stop()
+        if self._before is not None:
+            signal.signal(signal.SIGTERM, self._before)
 
     def wait(self) -> None:
         """Wait until they are stopped."""
@@ -129,6 +140,10 @@ class Forwarding:
             if lines:
                 self._last[service] = lines[-1]
             self._stopped.wait(_PAUSE)
+
+
+def _ended(number: int, _frame: FrameType | None) -> None:
+    raise SystemExit(128 + number)
 
 
 def _answers(port: int) -> bool:
