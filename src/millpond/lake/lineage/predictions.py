@@ -10,7 +10,8 @@ from millpond.lake.reference import LakePath
 from millpond.lake.store import Store
 
 BUCKET = "predictions"
-_COLUMNS = ["id", "type", "time", "namespace", "inferenceservicename", "revision", "endpoint"]
+_ASKED = "org.kubeflow.serving.inference."
+_COLUMNS = ["id", "type", "time", "namespace", "inferenceservicename", "revision", "shadow"]
 
 
 def add_prediction(graph: Graph, store: Store, prediction: str, bucket: str = BUCKET) -> str | None:
@@ -23,11 +24,13 @@ def add_prediction(graph: Graph, store: Store, prediction: str, bucket: str = BU
         data = store.read(LakePath(bucket, key))
         table = parquet.read_table(io.BytesIO(data), columns=_COLUMNS)
         rows = table.filter(compute.equal(table["id"], prediction)).to_pylist()
+        # A shadow was asked the same, and feedback has the same id; the answer came from neither.
+        rows = [row for row in rows if str(row["type"]).startswith(_ASKED) and not row["shadow"]]
         if not rows:
             continue
         row = rows[0]
         name = f"prediction/{prediction}"
-        revision = revision_id(str(row["namespace"]), str(row["revision"] or row["endpoint"]))
+        revision = revision_id(str(row["namespace"]), str(row["revision"]))
         graph.add(name, "prediction", time=str(row["time"]), deployment=row["inferenceservicename"])
         graph.add(revision, "deployment", deployment=row["inferenceservicename"])
         graph.made(name, revision)
