@@ -149,7 +149,7 @@ def test_a_mistake_of_millpond_itself_leaves_a_traceback(
 ) -> None:
     write_flavour(tmp_path, "store")
     (tmp_path / ".millpond" / "logs").mkdir(parents=True)
-    monkeypatch.setattr("millpond.cli.session.Session.target", lambda *_: 1 / 0)
+    monkeypatch.setattr("millpond.cli.session.Session.target", lambda *_, **__: 1 / 0)
     assert entry.run(["-C", str(tmp_path), "plan"]) == ExitCode.BUG
     said = capfd.readouterr().err
     assert "error: Millpond made a mistake: ZeroDivisionError" in said
@@ -162,8 +162,9 @@ def test_a_mistake_of_millpond_itself_leaves_a_traceback(
 def test_a_traceback_on_the_spot(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
+    write_flavour(tmp_path, "store")
     monkeypatch.setenv("MILLPOND_DEBUG", "1")
-    monkeypatch.setattr("millpond.cli.session.Session.target", lambda *_: 1 / 0)
+    monkeypatch.setattr("millpond.cli.session.Session.target", lambda *_, **__: 1 / 0)
     assert entry.run(["-C", str(tmp_path), "plan"]) == ExitCode.BUG
     assert "Traceback" in capfd.readouterr().err
 
