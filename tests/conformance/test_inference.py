@@ -121,7 +121,7 @@ def _named(request: pytest.FixtureRequest) -> Iterator[Endpoint]:
 
 Recipe = Callable[[pytest.FixtureRequest], AbstractContextManager[Endpoint]]
 RECIPES: list[Any] = [
-    pytest.param(_model_server, id="model-server"),
+    pytest.param(_model_server, id="model-server", marks=pytest.mark.slow),
     pytest.param(_platform, id="platform", marks=pytest.mark.slow),
 ]
 if os.environ.get("MILLPOND_INFERENCE"):

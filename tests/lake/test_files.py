@@ -105,9 +105,11 @@ def test_what_is_copied_is_listed_read_and_counted(call: Call, trees: Path) -> N
         "raw/trees/b.csv",
         "raw/trees/c.txt",
     ]
-    assert len(paths(call("ls", "-r", "--json", "raw"))) == 5
+    assert len(paths(call("ls", "-r", "--json", "raw/trees"))) == 5
     assert call("cat", "raw/trees/*.csv").stdout == "a.csv\nb.csv\n"
-    assert json.loads(call("du", "raw", "--json").stdout) == [{"path": "raw", "bytes": 41, "files": 5}]
+    assert json.loads(call("du", "raw/trees", "--json").stdout) == [
+        {"path": "raw/trees", "bytes": 41, "files": 5}
+    ]
     assert "raw/" in call("ls").stdout
 
 
