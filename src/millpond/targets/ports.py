@@ -13,17 +13,15 @@ HIGHEST = 32767
 
 def is_free(port: int) -> bool:
     """Whether nobody listens on the port on loopback or on all addresses."""
+    return all(_can_bind(address, port) for address in ("127.0.0.1", "0.0.0.0"))
+
+
+def _can_bind(address: str, port: int) -> bool:
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
         # Without it a port would count as taken for a minute after its last connection.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            probe.bind(("127.0.0.1", port))
-        except OSError:
-            return False
-    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("0.0.0.0", port))
+            probe.bind((address, port))
         except OSError:
             return False
     return True
