@@ -92,6 +92,7 @@ def component() -> str:
         parts.Volume: "A volume",
         parts.File: "A file",
         parts.Secret: "A secret",
+        parts.Grant: "A grant: a secret for an asker",
         parts.Open: "What a browser opens",
         parts.SignIn: "Credentials",
         parts.Resources: "Resources",

@@ -63,4 +63,4 @@ def flavour(session: Session, file: str) -> None:
 def _images() -> list[str]:
     """What `millpond images` can push: an image for each component that a chart does not bring."""
     found = (entry.component for entry in Catalogue())
-    return sorted(f"millpond-{one.name}" for one in found if "service" in one.recipes)
+    return sorted(f"millpond-{one.name}" for one in found if "service" in one.cluster_recipes)

@@ -54,7 +54,7 @@ class Provision(Part):
     model_config = ConfigDict(extra="allow", frozen=True)
 
     interface: Name = Field(description="The interface that is offered")
-    grants: dict[Name, Secret] = Field(default={}, description="Secrets made for each asker of its own")
+    grants: dict[Name, Grant] = Field(default={}, description="Secrets made for each asker of its own")
     provision: Job | None = Field(
         default=None, description="Makes what an asker requested: a database, a bucket"
     )
@@ -69,6 +69,15 @@ class Secret(Part):
     """A secret that is made once, kept, and never printed."""
 
     length: Annotated[int, Field(ge=12, le=128, description="Letters and digits in it")] = 28
+
+
+class Grant(Secret):
+    """A secret that is made for an asker."""
+
+    one: bool = Field(
+        default=False,
+        description="One for all that an asker requests, as a role has one password; else one for each",
+    )
 
 
 class Probe(Part):
@@ -327,8 +336,17 @@ class Component(Part):
 
     @property
     def recipes(self) -> tuple[str, ...]:
-        """Its recipes by name; on Kubernetes the first is taken where the flavour says nothing."""
+        """Its recipes by name."""
         return (("service",) if self.service.processes else ()) + (("chart",) if self.chart else ())
+
+    @property
+    def cluster_recipes(self) -> tuple[str, ...]:
+        """Those for Kubernetes, of which the first is taken where the flavour says nothing.
+
+        A service whose every process is for one machine only is none beside a chart.
+        """
+        here = self.chart and all(process.only == "local" for process in self.service.processes.values())
+        return ("chart",) if here else self.recipes
 
 
 Provision.model_rebuild()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from graphlib import TopologicalSorter
 from typing import Any
 
@@ -109,6 +109,15 @@ class Platform:
             for provision, provided in node.component.provides.items()
             if provided.interface == interface
         ]
+
+    def preferring(self, providers: Mapping[str, str]) -> Platform:
+        """The same platform, whose user is told of these providers: interface -> node."""
+        user = dict(self.user)
+        for interface, node in providers.items():
+            for name, provision in self.providers(interface):
+                if name == node and interface in user:
+                    user[interface] = replace(user[interface], provider=name, provision=provision)
+        return replace(self, user=user)
 
     @property
     def gateway(self) -> str | None:

@@ -228,12 +228,13 @@ class _Resolver:
                 f"{component.name} runs on a cluster only, it has no recipe for one machine",
                 hint="set target: kubernetes, or leave it out",
             )
-        recipe = selection.recipe or component.recipes[0]
-        if recipe not in component.recipes:
+        recipes = component.cluster_recipes
+        recipe = selection.recipe or recipes[0]
+        if recipe not in recipes:
             raise DocumentError(
                 self.document.place(self._at(name, "recipe")),
                 f"{component.name} has no {recipe} recipe",
-                hint=f"it has {' and '.join(component.recipes)}",
+                hint=f"it has {' and '.join(recipes)}",
             )
         self._suits(name, component, selection, recipe)
         return recipe

@@ -78,10 +78,19 @@ class GrantScope(Scope):
             case "asker":
                 return Value.of(self.asker)
             case "grant":
-                return Value((Secret(self.node.name, path[1], f"{self.asker}.{self.binding.requirement}"),))
+                return Value((Secret(self.node.name, path[1], f"{self.asker}.{self._granted(path[1])}"),))
             case "request":
                 return request(self.platform, self.asker, self.binding, path[1])
         return super()._lookup(path)
+
+    def _granted(self, name: str) -> str:
+        """The requirement whose grant counts: its own, or the first where an asker has one for all."""
+        one = self.node.component.provides[self.binding.provision].grants[name].one
+        node = self.platform.nodes.get(self.asker) if one else None
+        for requirement, binding in (node.bindings if node else {}).items():
+            if (binding.provider, binding.provision) == (self.binding.provider, self.binding.provision):
+                return requirement
+        return self.binding.requirement
 
 
 def request(platform: Platform, asker: str, binding: Binding, name: str) -> Value:

@@ -23,6 +23,8 @@ from millpond.pipelines.journal import CANCEL, LOCK, Journal, held, hold
 from millpond.pipelines.task import Outcome
 
 RECORD = "run.json"
+HANDED = "handed-over.json"
+"""In the folder of a run that a workflow engine runs: no process of ours lives as long as it does."""
 _ID = re.compile(r"\d{8}-\d{6}-.+-[0-9a-f]{4}")
 
 
@@ -241,7 +243,13 @@ class Runs:
             raise MillpondError(f"there is no run {run}", hint="millpond runs lists them") from None
         except (ValueError, TypeError, KeyError) as error:
             raise MillpondError(f"the record of the run {run} cannot be read: {error}") from None
-        if record.status == "running" and not alive(folder):
+        handed = (folder / HANDED).exists()
+        if handed:
+            outcomes = Journal(folder).outcomes()
+            for name, step in record.steps.items():
+                if name in outcomes:
+                    step.take(outcomes[name])
+        elif record.status == "running" and not alive(folder):
             record.status = "interrupted"
             outcomes = Journal(folder).outcomes()
             for name, step in record.steps.items():

@@ -50,7 +50,7 @@ def test_each_asker_gets_a_database_and_a_secret_of_its_own(tmp_path: Path) -> N
     release = bundle.units["cloudnativepg"].release
     assert release is not None
     databases = [obj["spec"]["name"] for obj in release.objects if obj["kind"] == "Database"]
-    assert sorted(databases) == ["mlflow", "prefect"]
+    assert sorted(databases) == ["demo", "mlflow", "prefect"]  # demo: what steps find
     kept = {secret.name: set(secret.texts) for secret in bundle.secrets}
     assert kept["cloudnativepg-role-mlflow"] == {"username", "password"}
     assert kept["prefect-chart"] == {"connection-string", "auth-string"}

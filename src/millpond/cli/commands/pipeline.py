@@ -12,6 +12,7 @@ import click
 from millpond.cli import completion
 from millpond.cli.commands.run import command as run
 from millpond.cli.commands.run import parse_parameters
+from millpond.cli.commands.submission import command as submit
 from millpond.cli.session import Session, file_option, json_option, pass_session
 from millpond.cli.style import columns, faint, hint, note, out, paint, seconds_text
 
@@ -27,6 +28,7 @@ def command() -> None:
 
 
 command.add_command(run)
+command.add_command(submit)
 
 
 @command.command("check")

@@ -153,10 +153,14 @@ class House:
         digest = self.secrets.fingerprint(json.dumps(routes.routes(self.platform, self.realiser)))
         return digest if self.state.nodes[name].routes != digest else None
 
-    def environment(self) -> dict[str, str]:
-        """What user code finds in its environment: every interface of the platform, secrets included."""
+    def environment(self, providers: Mapping[str, str] | None = None) -> dict[str, str]:
+        """What user code finds in its environment: every interface of the platform, secrets included.
+
+        Args:
+            providers: interface -> the node that is meant, where several of the platform provide it.
+        """
         found: dict[str, str] = {}
-        for name, value in user_values(self.platform):
+        for name, value in user_values(self.platform.preferring(providers or {})):
             text = self.realiser.text(value)
             if text:
                 found[name] = text

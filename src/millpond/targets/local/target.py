@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -214,14 +214,17 @@ class LocalTarget:
             name, found.password
         )
 
-    def environment(self) -> dict[str, str]:
+    def environment(self, providers: Mapping[str, str] | None = None) -> dict[str, str]:
         """What user code finds in its environment, secrets included.
+
+        Args:
+            providers: interface -> the node that is meant, where several of the platform provide it.
 
         Raises:
             MillpondError: the platform has never been up, so there are no secrets yet.
         """
         self._require_made()
-        return self.house.environment()
+        return self.house.environment(providers)
 
     async def component_environment(self, name: str) -> dict[str, str]:
         """What a component's own first process finds in its environment, secrets included.
