@@ -12,6 +12,7 @@ Exit codes: 0 the step is done, cached or left out; 1 it failed; 3 it was refuse
 from __future__ import annotations
 
 import argparse
+import atexit
 import fcntl
 import json
 import os
@@ -24,7 +25,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, NoReturn
 
 from millpond.lake.reference import Reference
 from millpond.model.errors import MillpondError, UsageError, did_you_mean
@@ -255,6 +256,14 @@ def _leave() -> None:
     os._exit(1)
 
 
+def _end(code: int) -> NoReturn:
+    """End with the step's own result: a library's threads can kill an interpreter that closes."""
+    atexit._run_exitfuncs()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
+
+
 def _stuck(outcome: str) -> bool:
     return (Outcome.from_json(outcome).error or {}).get("type") == "Stuck"
 
@@ -329,4 +338,4 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    _end(main())
