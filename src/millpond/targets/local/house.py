@@ -25,7 +25,7 @@ from millpond.targets.local.supervisor.blocking import BlockingSupervisor
 from millpond.targets.local.supervisor.protocol import NotRunningError
 from millpond.targets.local.supervisor.spec import ServiceStatus
 from millpond.targets.local.workspace import Workspace
-from millpond.targets.ports import allocate
+from millpond.targets.ports import allocate, reserve
 
 
 @dataclass
@@ -69,6 +69,7 @@ class House:
                     ports[port] = node.ports[port]
                 elif port not in ports or ports[port] in fixed:
                     ports[port] = allocate(usual, {*fixed, *self._given_ports()})
+                reserve(ports[port])
 
     def _fixed_ports(self) -> Mapping[int, str]:
         """The ports that the flavour names, which nobody else may have."""
