@@ -46,6 +46,15 @@ class Upload:
     def run(self, executor: Executor, tell: Tell) -> None:
         """Bring the object to its key; told are the bytes that are there, those of before too."""
         upload, done = self._begun()
+        # When the connection breaks, the client sends a part again by itself: not after an interruption.
+        events, hook = self._client.meta.events, "before-send.s3.UploadPart"
+        events.register(hook, lambda **_: tell(0), unique_id=upload)
+        try:
+            self._finish(upload, done, executor, tell)
+        finally:
+            events.unregister(hook, unique_id=upload)
+
+    def _finish(self, upload: str, done: dict[int, str], executor: Executor, tell: Tell) -> None:
         for number in done:
             tell(self._length(number))
         count = max(1, -(-self._size // self._part))
@@ -62,6 +71,7 @@ class Upload:
             self._gone.set()
             for task in tasks:
                 task.cancel()
+            wait(tasks)
             raise
         parts = [{"PartNumber": number, "ETag": tag} for number, tag in sorted(tags.items())]
         self._client.complete_multipart_upload(

@@ -12,7 +12,10 @@ from pathlib import Path
 from typing import Any, Protocol
 
 Tell = Callable[[int], None]
-"""Is told the bytes that were moved since it was last called; negative when they have to be moved again."""
+"""Is told the bytes that were moved since it was last called; negative when they have to be moved again.
+
+Raises InterruptedError when the transfer is to be given up.
+"""
 
 
 @dataclass(frozen=True)
