@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from brokers import Broker, kafka
 from millpond.targets.local.installs import InstallRequest, InstallStore
 from model_servers import SOURCE, ModelServer, start_together
 from starter import Starter
@@ -22,7 +23,7 @@ MAKE_MODELS = Path(__file__).parent / "serving/make_models.py"
 
 
 # What these bring has to be installed, trained or started first; who asks for one is slow without saying so.
-HEAVY = frozenset({"science_python", "starter", "models", "model_servers"})
+HEAVY = frozenset({"science_python", "starter", "models", "model_servers", "broker"})
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -99,3 +100,10 @@ def model_servers(
     finally:
         for server in servers.values():
             server.stop()
+
+
+@pytest.fixture(scope="session")
+def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
+    """Apache Kafka, one broker for all tests."""
+    with kafka(tmp_path_factory.mktemp("kafka")) as broker:
+        yield broker

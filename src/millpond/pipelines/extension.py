@@ -47,6 +47,8 @@ BUILTIN: dict[Group, dict[str, str]] = {
         "table": "millpond.pipelines.sinks.table:TableSink",
         "postgres": "millpond.pipelines.sinks.postgres:PostgresSink",
         "http": "millpond.pipelines.sinks.http:HttpSink",
+        "kafka": "millpond.pipelines.sinks.kafka:KafkaSink",
+        "eventhubs": "millpond.pipelines.sinks.eventhubs:EventHubsSink",
     },
     "millpond.engines": {"dask": "millpond.pipelines.engines.dask:DaskEngine"},
 }

@@ -43,7 +43,19 @@ from millpond.pipelines.record import RunRecord, Runs, StepRecord, alive, new_id
 from millpond.pipelines.task import Outcome, Shared, Work
 
 # What code in a step may need from the environment of the run's owner; contract of the platform's interfaces.
-FORWARDED = ("AWS_", "MLFLOW_", "PG", "MILLPOND_", "KAFKA_", "PYICEBERG_", "MYSQL_", "DATABRICKS_")
+FORWARDED = (
+    "AWS_",
+    "MLFLOW_",
+    "PG",
+    "MILLPOND_",
+    "KAFKA_",
+    "PYICEBERG_",
+    "MYSQL_",
+    "DATABRICKS_",
+    "EVENTHUBS_",
+    "ELASTICSEARCH_",
+    "SQLCMD",
+)
 _EVERY = 0.5
 
 
