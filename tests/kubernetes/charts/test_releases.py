@@ -89,3 +89,25 @@ def test_helm_renders_a_chart_of_our_own(tmp_path: Path) -> None:
     chart = Chart(repository=str(tmp_path), name="tiny", version="0.1.0")
     found = releases().template(Release("try", "demo", chart, {"word": "hello"}))
     assert [(obj["metadata"]["name"], obj["data"]["word"]) for obj in found] == [("try", "hello")]
+
+
+def test_trino_has_what_the_platform_has_as_catalogues(tmp_path: Path) -> None:
+    """Without a provider there is no half of a catalogue, on which Trino would not start."""
+
+    def catalogues(flavour: dict[str, object]) -> tuple[dict[str, str], set[str]]:
+        bundle = render(*resolved(tmp_path, {"name": "demo", **flavour}))
+        release = bundle.units["trino"].release
+        assert release is not None
+        return release.values["catalogs"], {item["name"] for item in release.values["env"]}
+
+    alone, variables = catalogues({"components": {"trino": {}}})
+    assert set(alone) == {"postgres"}
+    assert "MYSQL_PASSWORD" not in variables
+    shop = {"host": "db.example.org", "database": "shop", "username": "trino", "password": {"env": "SHOP"}}
+    all_of_them, variables = catalogues(
+        {"components": {"trino": {}, "seaweedfs": {}}, "external": {"mysql": shop}}
+    )
+    assert set(all_of_them) == {"postgres", "iceberg", "mysql"}
+    assert "iceberg.rest-catalog.uri=http://seaweedfs" in all_of_them["iceberg"]
+    assert "jdbc:mysql://db.example.org:3306" in all_of_them["mysql"]
+    assert {"MYSQL_PASSWORD", "S3_ACCESS_KEY", "S3_SECRET_KEY"} <= variables

@@ -21,7 +21,14 @@ from millpond.model.platform import Node
 from millpond.model.scope import Scope
 from millpond.model.value import Filtered, Part, Secret, Value
 from millpond.targets.kubernetes.bundle import Object, Release
-from millpond.targets.kubernetes.charts.values import filled, merged, of_user, wholes
+from millpond.targets.kubernetes.charts.values import (
+    filled,
+    lacks,
+    merged,
+    of_user,
+    wholes,
+    without,
+)
 from millpond.targets.kubernetes.render import names
 from millpond.targets.kubernetes.render.realise import Realiser
 
@@ -45,9 +52,9 @@ def release(node: Node, entry: Entry, realiser: Realiser) -> Release:
     _compose(node, chart, realiser)
     scope = realiser.scope(node.name)
     whole = wholes(realiser.platform, node)
-    own = filled(chart.values, whole, _text(realiser, scope))
+    own = filled(chart.values, whole, _text(realiser, scope), without(node))
     if node.resources.gpu:
-        own = merged(own, filled(_of_gpu(node, chart), whole, _text(realiser, scope)))
+        own = merged(own, filled(_of_gpu(node, chart), whole, _text(realiser, scope), without(node)))
     values = merged(own, of_user(node))
     where = realiser.chart_namespace(node.name)
     found = tuple(_objects(node, entry, chart, realiser, where))
@@ -101,6 +108,8 @@ def _compose(node: Node, chart: Chart, realiser: Realiser) -> None:
         for scope in _scopes(node, realiser, [name, *texts.values()]):
             kept = realiser.secrets.setdefault(names.resource(realiser.text(scope.value(name))), {})
             for key, text in texts.items():
+                if lacks(text, without(node)):
+                    continue
                 kept[key] = _composed(realiser, realiser.expand(scope.value(text)))
 
 
@@ -132,7 +141,7 @@ def _objects(node: Node, entry: Entry, chart: Chart, realiser: Realiser, namespa
             ) from error
         for scope in scopes:
             for data in found:
-                yield _placed(filled(data, whole, _text(realiser, scope)), labels, namespace)
+                yield _placed(filled(data, whole, _text(realiser, scope), without(node)), labels, namespace)
 
 
 def _texts(data: Any) -> Iterator[str]:

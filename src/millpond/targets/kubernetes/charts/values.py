@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Set
 from pathlib import Path
 from typing import Any
 
-from millpond.model import document
+from millpond.model import document, expression
 from millpond.model.errors import MillpondError
 from millpond.model.platform import Node, Platform
 
@@ -38,13 +38,22 @@ def wholes(platform: Platform, node: Node) -> dict[str, Any]:
     }
 
 
-def filled(data: Any, whole: Mapping[str, Any], text: Callable[[str], str]) -> Any:
+def without(node: Node) -> frozenset[str]:
+    """The node's optional requirements that the platform has no provider for."""
+    return frozenset(node.component.requires) - frozenset(node.bindings)
+
+
+def filled(
+    data: Any, whole: Mapping[str, Any], text: Callable[[str], str], missing: Set[str] = frozenset()
+) -> Any:
     """Plain data with its templates filled; one that is a number by its filter becomes a number.
 
     Args:
         data: mappings, lists and plain values; texts are templates.
         whole: what texts become that are one template alone; what is `LEFT_OUT` has no key.
         text: fills a template.
+        missing: requirements that nobody provides. A text that speaks of one is left out with its key, and
+            from a list the whole item, as half of a variable or of a volume would be wrong.
 
     >>> filled({"n": "${options.size}", "s": "x-${options.size}"}, {"${options.size}": 3}, lambda t: "x-3")
     {'n': 3, 's': 'x-3'}
@@ -54,11 +63,31 @@ def filled(data: Any, whole: Mapping[str, Any], text: Callable[[str], str]) -> A
             return whole[data]
         return int(text(data)) if _NUMBER.fullmatch(data) else text(data)
     if isinstance(data, Mapping):
-        made = {key: filled(value, whole, text) for key, value in data.items()}
+        made = {
+            key: filled(value, whole, text, missing)
+            for key, value in data.items()
+            if not lacks(value, missing)
+        }
         return {key: value for key, value in made.items() if value is not LEFT_OUT}
     if isinstance(data, list):
-        return [filled(item, whole, text) for item in data]
+        return [filled(item, whole, text, missing) for item in data if not _speaks(item, missing)]
     return data
+
+
+def _speaks(data: Any, missing: Set[str]) -> bool:
+    """Whether some text in the data does."""
+    if isinstance(data, Mapping):
+        return any(_speaks(value, missing) for value in data.values())
+    if isinstance(data, list):
+        return any(_speaks(item, missing) for item in data)
+    return lacks(data, missing)
+
+
+def lacks(data: Any, missing: Set[str]) -> bool:
+    """Whether this text itself speaks of a requirement that nobody provides."""
+    if not missing or not isinstance(data, str):
+        return False
+    return any(reference.path[0] in missing for reference in expression.parse(data).references)
 
 
 def merged(base: Any, over: Any) -> Any:
