@@ -95,7 +95,7 @@ class CodeSpace:
             while self._users and self._folder != folder:
                 self._changed.wait()
             if self._folder != folder or not folder.is_dir():
-                _unpack(bundle, folder)
+                unpack(bundle, folder)
                 self._switch(folder)
             self._users += 1
         try:
@@ -120,7 +120,8 @@ class CodeSpace:
         self._folder = folder
 
 
-def _unpack(bundle: bytes, folder: Path) -> None:
+def unpack(bundle: bytes, folder: Path) -> None:
+    """Unpack a folder's zip, whole or not at all; nothing where it is there already."""
     if folder.is_dir():
         return
     folder.parent.mkdir(parents=True, exist_ok=True)

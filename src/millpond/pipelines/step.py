@@ -6,6 +6,9 @@ first one that comes plans the run and keeps its code there, so that steps see o
 long the run takes; the last one closes the record. No process lives in between, so a run that was handed
 over has no lock, and goes on for as long as its engine says.
 
+In a pod the pipeline's folder comes as a zip, the run's folder is a volume that all steps share, and the id
+is made from what the engine says of the run: see `millpond.pipelines.export`.
+
 Exit codes: 0 the step is done, cached or left out; 1 it failed; 3 it was refused.
 """
 
@@ -13,7 +16,9 @@ from __future__ import annotations
 
 import argparse
 import atexit
+import datetime
 import fcntl
+import hashlib
 import json
 import os
 import pickle
@@ -30,9 +35,10 @@ from typing import IO, Any, NoReturn
 from millpond.lake.reference import Reference
 from millpond.model.errors import MillpondError, UsageError, did_you_mean
 from millpond.pipelines import provenance
-from millpond.pipelines.bundle import pack
+from millpond.pipelines.bundle import pack, unpack
 from millpond.pipelines.document import read_pipeline
 from millpond.pipelines.graph import port_of
+from millpond.pipelines.handover.process import run_id
 from millpond.pipelines.index import Index
 from millpond.pipelines.journal import CANCEL, Journal
 from millpond.pipelines.parameters import as_plain, resolve
@@ -80,11 +86,11 @@ class HandedRun:
         self.engine = engine
         self.commit = commit
 
-    def step(self, name: str, *, attempt: int = 1, last: bool = True) -> bool:
+    def step(self, name: str, *, attempt: int | None = None, last: bool = True) -> bool:
         """Run a step, all its items where it fans out, and return whether what needs it can go on.
 
         Args:
-            attempt: which try this is, as the engine counts.
+            attempt: which try this is, as the engine counts; None where it does not say.
             last: no further try follows when this one fails.
 
         Raises:
@@ -102,7 +108,7 @@ class HandedRun:
             self._close(work)
         return good
 
-    def _one(self, task: StepTask, work: Work, attempt: int, last: bool) -> bool:
+    def _one(self, task: StepTask, work: Work, attempt: int | None, last: bool) -> bool:
         journal = Journal(self.folder)
         earlier, _ = journal.read(task.name)
         if earlier is not None and earlier.status == "cancelled":
@@ -130,7 +136,8 @@ class HandedRun:
 
             outcome = execute(once, work.shared, upstream, emit)
         if earlier is None or not earlier.good:
-            outcome = replace(outcome, attempts=max(attempt, outcome.attempts))
+            tried = attempt or (1 if earlier is None else earlier.attempts + 1)
+            outcome = replace(outcome, attempts=max(tried, outcome.attempts))
             journal.end(task.name, outcome.as_json())
         if outcome.status == "cancelled" or (outcome.status == "failed" and last):
             self._skip_after(task.name, work, journal)
@@ -304,37 +311,78 @@ def _end_with_stdin(run_folder: Path) -> None:
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one step, and return the exit code."""
+    options = _options(arguments)
+    try:
+        pipeline, run = _pipeline(options)
+        if options.tied:
+            threading.Thread(target=_end_with_stdin, args=(options.runs / run,), daemon=True).start()
+        handed = HandedRun(
+            pipeline,
+            options.runs,
+            run,
+            {**json.loads(options.parameters), **dict(_pair(text) for text in options.parameter)},
+            engine=options.engine,
+            commit=options.commit,
+            out=os.fdopen(os.dup(1), "w", encoding="utf-8"),
+        )
+        good = handed.step(
+            options.step,
+            attempt=options.attempt,
+            last=options.attempt is None or options.attempt >= options.tries,
+        )
+    except MillpondError as error:
+        sys.stderr.write(f"{error}\n{error.hint or ''}".rstrip() + "\n")
+        return 3
+    return 0 if good else 1
+
+
+def _options(arguments: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m millpond.pipelines.step", description=__doc__)
     parser.add_argument("--pipeline", required=True, type=Path)
+    parser.add_argument("--code", type=Path, help="a zip of the pipeline's folder, which --pipeline is in")
     parser.add_argument("--runs", required=True, type=Path, help="the folder of the run records")
-    parser.add_argument("--run", required=True, help="the run's id, the same for all its steps")
+    run = parser.add_mutually_exclusive_group(required=True)
+    run.add_argument("--run", help="the run's id, the same for all its steps")
+    run.add_argument("--key", help="the engine's own name of the run; its id is made from that and --begun")
+    parser.add_argument("--begun", type=datetime.datetime.fromisoformat, help="when the engine began the run")
     parser.add_argument("--step", required=True)
     parser.add_argument("--parameters", default="{}", help="a JSON object")
+    parser.add_argument("--parameter", action="append", default=[], metavar="NAME=VALUE")
     parser.add_argument("--engine", default="other", help="its name, for the record")
-    parser.add_argument("--attempt", type=int, default=1, help="which try this is")
+    tries = parser.add_mutually_exclusive_group()
+    tries.add_argument("--attempt", type=int, help="which try this is, from 1; counted when left out")
+    tries.add_argument("--retried", type=int, help="how often it was tried before")
     parser.add_argument("--tries", type=int, default=1, help="how many there may be")
     parser.add_argument(
         "--tied", action="store_true", help="end when standard input does: its starter is gone"
     )
     parser.add_argument("--commit", help="the version of the code, for the record")
     options = parser.parse_args(arguments)
-    if options.tied:
-        threading.Thread(target=_end_with_stdin, args=(options.runs / options.run,), daemon=True).start()
-    try:
-        run = HandedRun(
-            options.pipeline,
-            options.runs,
-            options.run,
-            json.loads(options.parameters),
-            engine=options.engine,
-            commit=options.commit,
-            out=os.fdopen(os.dup(1), "w", encoding="utf-8"),
-        )
-        good = run.step(options.step, attempt=options.attempt, last=options.attempt >= options.tries)
-    except MillpondError as error:
-        sys.stderr.write(f"{error}\n{error.hint or ''}".rstrip() + "\n")
-        return 3
-    return 0 if good else 1
+    if options.key and options.begun is None:
+        parser.error("--key needs --begun")
+    if options.retried is not None:
+        options.attempt = options.retried + 1
+    return options
+
+
+def _pipeline(options: argparse.Namespace) -> tuple[Path, str]:
+    """The pipeline file and the run's id; a zip is unpacked beside the records, where all steps find it."""
+    file: Path = options.pipeline
+    if options.code is not None:
+        bundle = options.code.read_bytes()
+        place = options.runs / ".code" / hashlib.sha256(bundle).hexdigest()[:32]
+        unpack(bundle, place)
+        file = place / file
+    return file, options.run or run_id(read_pipeline(file).name, options.begun, options.key)
+
+
+def _pair(text: str) -> tuple[str, Any]:
+    """A parameter's name and value; a list may be JSON, as some engines write it."""
+    name, _, value = text.partition("=")
+    if value.startswith("["):
+        with suppress(ValueError):
+            return name, json.loads(value)
+    return name, value
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from millpond.cli import completion
+from millpond.cli.commands.export import command as export
 from millpond.cli.commands.run import command as run
 from millpond.cli.commands.run import parse_parameters
 from millpond.cli.commands.submission import command as submit
@@ -29,6 +30,7 @@ def command() -> None:
 
 command.add_command(run)
 command.add_command(submit)
+command.add_command(export)
 
 
 @command.command("check")

@@ -1,1 +1,1 @@
-"""Handing a pipeline over to a workflow engine: Prefect, Airflow, Kubeflow Pipelines, Argo Workflows."""
+"""Handing a pipeline over to a workflow engine: Prefect, Airflow."""

@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import datetime
-import shutil
-import tempfile
-import zipfile
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 from millpond.pipelines import provenance
-from millpond.pipelines.bundle import pack
+from millpond.pipelines.bundle import pack, unpack
 from millpond.pipelines.document import Pipeline
 from millpond.pipelines.graph import needs, order
 from millpond.pipelines.parameters import resolve
@@ -82,27 +78,10 @@ def hand_over(
     """
     bundle, version = pack(pipeline.folder)
     folder = place / pipeline.name / version[:16]
-    _unpack(bundle, folder)
+    unpack(bundle, folder)
     of_git, dirty = provenance.commit(pipeline.folder) if commit is None else (commit, None)
     given = dict(defaults or {})
-    own = getattr(pipeline, "schedule", None)
-    if given:
-        complete = {name: one.default for name, one in pipeline.parameters.items() if one.default is not None}
-        resolve(pipeline.parameters, {**complete, **given})
-    graph = needs(pipeline.steps)
-    steps = {
-        name: {
-            "needs": list(graph[name]),
-            "retries": pipeline.steps[name].retries,
-            "retry_delay": pipeline.steps[name].retry_delay,
-            "timeout": pipeline.steps[name].timeout,
-        }
-        for name in order(graph)
-    }
-    parameters = {}
-    for name, one in pipeline.parameters.items():
-        data = one.model_dump(mode="json")
-        parameters[name] = {**data, "default": given.get(name, data["default"])}
+    own = pipeline.schedule
     return Handover(
         name=pipeline.name,
         summary=pipeline.summary,
@@ -110,8 +89,8 @@ def hand_over(
         runs=str(runs.resolve()),
         python=str(python),
         env=dict(env),
-        steps=steps,
-        parameters=parameters,
+        steps=steps_of(pipeline),
+        parameters=parameters_of(pipeline, given),
         version=version[:16],
         handed=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         schedule=schedule or (own.cron if own else None),
@@ -121,19 +100,37 @@ def hand_over(
     )
 
 
-def _unpack(bundle: bytes, folder: Path) -> None:
-    """Unpack a folder's zip, whole or not at all."""
-    if folder.is_dir():
-        return
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    fresh = Path(tempfile.mkdtemp(prefix=".unpacking-", dir=folder.parent))
-    try:
-        with zipfile.ZipFile(BytesIO(bundle)) as archive:
-            for entry in archive.infolist():
-                Path(archive.extract(entry, fresh)).chmod(entry.external_attr >> 16)
-        fresh.rename(folder)
-    except OSError:
-        if not folder.is_dir():
-            raise
-    finally:
-        shutil.rmtree(fresh, ignore_errors=True)
+def steps_of(pipeline: Pipeline) -> dict[str, dict[str, Any]]:
+    """What an engine has to know of the steps; see `Handover.steps`.
+
+    A step that fans out has no time-out here: its items run one after the other, each within its own time.
+    """
+    graph = needs(pipeline.steps)
+    return {
+        name: {
+            "needs": list(graph[name]),
+            "retries": pipeline.steps[name].retries,
+            "retry_delay": pipeline.steps[name].retry_delay,
+            "timeout": None if pipeline.steps[name].each else pipeline.steps[name].timeout,
+        }
+        for name in order(graph)
+    }
+
+
+def parameters_of(pipeline: Pipeline, given: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """What an engine has to know of the parameters; see `Handover.parameters`.
+
+    Args:
+        given: values in place of the file's defaults.
+
+    Raises:
+        UsageError: one does not fit.
+    """
+    if given:
+        complete = {name: one.default for name, one in pipeline.parameters.items() if one.default is not None}
+        resolve(pipeline.parameters, {**complete, **given})
+    found = {}
+    for name, one in pipeline.parameters.items():
+        data = one.model_dump(mode="json")
+        found[name] = {**data, "default": given.get(name, data["default"])}
+    return found

@@ -1,0 +1,1 @@
+"""Pipelines as documents for engines of a cluster: Argo Workflows, Kubeflow Pipelines."""
