@@ -7,11 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from openlineage_classes import hold
 
 from millpond.lake.lineage.asking import meant
 from millpond.lake.lineage.commits import add_commits
 from millpond.lake.lineage.graph import Graph
 from millpond.lake.lineage.openlineage import events
+from millpond.lake.lineage.revisions import add_revisions
 from millpond.lake.lineage.runs import add_runs
 from millpond.lake.repository import places, provenance
 from millpond.lake.repository.repository import Repository
@@ -36,6 +38,7 @@ def step(name: str, inputs: dict[str, Any], outputs: dict[str, Any], **more: Any
         "status": "done",
         "code": f"{name}-code",
         "started": 1.0,
+        "seconds": 2.5,
     }
     return {**plain, "inputs": inputs, "outputs": outputs, "from_run": None, **more}
 
@@ -138,6 +141,9 @@ def test_what_is_not_known_is_told(graph: Graph) -> None:
 
 def test_steps_are_told_as_openlineage(graph: Graph) -> None:
     found = list(events(graph, graph.reached(meant(graph, "models:/flights/1"), "causes")))
+    for event in found:
+        hold(event)
+    assert [event["eventType"] for event in found] == ["START", "COMPLETE"] * 2
     by_name = {event["job"]["name"]: event for event in found}
     assert set(by_name) == {"flights.train", "flights.features"}
     train, features = by_name["flights.train"], by_name["flights.features"]
@@ -146,6 +152,30 @@ def test_steps_are_told_as_openlineage(graph: Graph) -> None:
     assert features["outputs"][0]["name"] == "features.csv"
     assert features["inputs"][0]["facets"]["version"]["datasetVersion"]
     assert train["run"]["facets"]["millpond_origin"]["code"]["commit"] == "c0ffee"
-    assert train["run"]["facets"]["millpond_origin"]["parameters"] == {"seed": 7}
+    assert train["run"]["facets"]["executionParameters"]["parameters"] == [{"key": "seed", "value": "7"}]
+    assert train["eventTime"] == "1970-01-01T00:00:03.500000+00:00"
     assert train["run"]["runId"] != features["run"]["runId"]
     assert train["run"]["facets"]["parent"]["run"] == features["run"]["facets"]["parent"]["run"]
+
+
+def deployment(name: str, *revisions: dict[str, Any]) -> dict[str, Any]:
+    """What the controller says of a deployment, as far as lineage asks."""
+    kept = [{"name": f"{name}-{number:05}", **found} for number, found in enumerate(revisions, 1)]
+    return {"metadata": {"name": name, "namespace": "default"}, "status": {"revisions": kept}}
+
+
+def test_a_revision_that_a_command_made_leads_to_its_model(graph: Graph) -> None:
+    served = deployment(
+        "delays",
+        {"storageUri": "models:/flights@champion", "modelVersion": "1", "runId": "f00"},
+        {"storageUri": "models:/renamed/4", "modelVersion": "4", "runId": "f00"},
+        {"storageUri": "runs:/f00/model", "modelVersion": None, "runId": "f00"},
+        {"storageUri": "s3://models/mine", "modelVersion": None, "runId": None},
+    )
+    add_revisions(graph, [served])
+    for number in (1, 2, 3):
+        found = {node.id for node in graph.reached([f"default/delays-{number:05}"], "causes")}
+        assert f"{RUN}/train" in found, number
+    assert graph.causes["default/delays-00001"] == ["models:/flights/1"]
+    assert graph.causes["default/delays-00004"] == ["s3://models/mine"]
+    assert meant(graph, "delays") == ["default/delays-00004"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -70,6 +70,7 @@ def _asked(session: Session, thing: str) -> tuple[Graph, list[str]]:
     from millpond.lake.lineage.commits import add_commits, commit_id
     from millpond.lake.lineage.graph import Graph
     from millpond.lake.lineage.predictions import BUCKET, add_prediction
+    from millpond.lake.lineage.revisions import add_revisions
     from millpond.lake.lineage.runs import add_runs
     from millpond.lake.repository import places
     from millpond.lake.store import open_store
@@ -82,6 +83,7 @@ def _asked(session: Session, thing: str) -> tuple[Graph, list[str]]:
         # Without a flavour file the records may be here all the same.
         runs = session.folder / ".millpond" / "runs"
     add_runs(graph, runs)
+    add_revisions(graph, _deployments())
     names = places.repositories()
     add_commits(graph, names, places.find)
     name, _, ref = thing.removeprefix("lake://").partition("@")
@@ -104,6 +106,17 @@ def _asked(session: Session, thing: str) -> tuple[Graph, list[str]]:
         if found is None:
             raise
         return graph, [found]
+
+
+def _deployments() -> list[dict[str, Any]]:
+    """What serves here; nothing where there is no model serving, or where it does not answer."""
+    from millpond.model.errors import MillpondError
+    from millpond.serving.client import ServingClient
+
+    try:
+        return ServingClient.from_env().list(None)
+    except MillpondError:
+        return []
 
 
 def _short(node: Node) -> str:

@@ -2,56 +2,71 @@
 
 from __future__ import annotations
 
+import json
 import uuid
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from millpond.lake.lineage.graph import Graph, Node
 from millpond.lake.reference import LakePath
 
 _SPEC = "https://openlineage.io/spec/2-0-2/OpenLineage.json"
-_FACETS = "https://openlineage.io/spec/facets/1-0-1"
+_FACETS = {
+    "DatasetVersionDatasetFacet": "1-0-1",
+    "ExecutionParametersRunFacet": "1-0-0",
+    "JobTypeJobFacet": "2-0-4",
+    "ParentRunFacet": "1-2-0",
+}
 _PRODUCER = "https://millpond.dev"
+_NAMESPACE = "millpond"
 _NAMES = uuid.UUID("6f0d3a0e-3c1f-5d6b-9a55-0b8d6a5f7a11")
+_NO_TIME = "1970-01-01T00:00:00+00:00"
 
 
 def events(graph: Graph, steps: Iterable[Node]) -> Iterator[dict[str, Any]]:
-    """A COMPLETE event for each step, with the data and models that it read and made."""
+    """Two events for each step, as the standard wants them: START, and COMPLETE with the data and models
+    that it read and made."""
     for step in steps:
         if step.kind != "step" or step.facts.get("cached"):
             continue
         facts = step.facts
-        job = {"namespace": "millpond", "name": f"{facts.get('pipeline', '')}.{facts.get('step')}"}
-        origin = {
-            name: facts[name] for name in ("code", "parameters", "environment", "user") if name in facts
-        }
-        run: dict[str, Any] = {
-            "runId": str(uuid.uuid5(_NAMES, step.id)),
-            "facets": {
-                "parent": {
-                    **_facet("ParentRunFacet"),
-                    "run": {"runId": str(uuid.uuid5(_NAMES, str(facts.get("run"))))},
-                    "job": {"namespace": "millpond", "name": str(facts.get("pipeline", ""))},
-                },
-                # No facet of the standard's takes parameters, or code without the address of its repository.
-                "millpond_origin": {
-                    "_producer": _PRODUCER,
-                    "_schemaURL": f"{_SPEC}#/$defs/RunFacet",
-                    "run": facts.get("run"),
-                    **origin,
-                },
-            },
-        }
+        name = f"{facts.get('pipeline', '')}.{facts.get('step')}"
+        kind = {"processingType": "BATCH", "integration": "MILLPOND", "jobType": "STEP"}
+        facet = _facet("JobTypeJobFacet", **kind)
+        job = {"namespace": _NAMESPACE, "name": name, "facets": {"jobType": facet}}
+        run = {"runId": str(uuid.uuid5(_NAMES, step.id)), "facets": _run_facets(facts)}
+        shared = {"producer": _PRODUCER, "schemaURL": f"{_SPEC}#/$defs/RunEvent", "run": run, "job": job}
+        begun = facts.get("time") or _NO_TIME
+        yield {"eventType": "START", "eventTime": begun, **shared, "inputs": [], "outputs": []}
+        causes = graph.causes.get(step.id, [])
         yield {
             "eventType": "COMPLETE",
-            "eventTime": facts.get("time") or "1970-01-01T00:00:00+00:00",
-            "producer": _PRODUCER,
-            "schemaURL": f"{_SPEC}#/$defs/RunEvent",
-            "run": run,
-            "job": job,
-            "inputs": [found for cause in graph.causes.get(step.id, []) if (found := _dataset(graph, cause))],
+            "eventTime": facts.get("ended") or begun,
+            **shared,
+            "inputs": [found for cause in causes if (found := _dataset(graph, cause))],
             "outputs": list(_outputs(graph, step.id)),
         }
+
+
+def _run_facets(facts: Mapping[str, Any]) -> dict[str, Any]:
+    parent = {
+        "run": {"runId": str(uuid.uuid5(_NAMES, str(facts.get("run"))))},
+        "job": {"namespace": _NAMESPACE, "name": str(facts.get("pipeline", ""))},
+    }
+    # The standard's facet of code wants the address of its repository, which nobody may have told us.
+    origin = {name: facts[name] for name in ("run", "code", "environment", "user") if name in facts}
+    found: dict[str, Any] = {
+        "parent": _facet("ParentRunFacet", **parent),
+        "millpond_origin": {"_producer": _PRODUCER, "_schemaURL": f"{_SPEC}#/$defs/RunFacet", **origin},
+    }
+    if parameters := facts.get("parameters"):
+        listed = [{"key": key, "value": _text(value)} for key, value in parameters.items()]
+        found["executionParameters"] = _facet("ExecutionParametersRunFacet", parameters=listed)
+    return found
+
+
+def _text(value: object) -> str:
+    return value if isinstance(value, str) else json.dumps(value, default=str)
 
 
 def _outputs(graph: Graph, step: str) -> Iterator[dict[str, Any]]:
@@ -73,9 +88,10 @@ def _dataset(graph: Graph, name: str) -> dict[str, Any] | None:
     place = f"lake://{path.repository}" if path.versioned else f"s3://{path.bucket}"
     found: dict[str, Any] = {"namespace": place, "name": path.key}
     if version := node.facts.get("version"):
-        found["facets"] = {"version": {**_facet("DatasetVersionDatasetFacet"), "datasetVersion": version}}
+        found["facets"] = {"version": _facet("DatasetVersionDatasetFacet", datasetVersion=version)}
     return found
 
 
-def _facet(name: str) -> dict[str, str]:
-    return {"_producer": _PRODUCER, "_schemaURL": f"{_FACETS}/{name}.json#/$defs/{name}"}
+def _facet(name: str, **content: Any) -> dict[str, Any]:
+    address = f"https://openlineage.io/spec/facets/{_FACETS[name]}/{name}.json#/$defs/{name}"
+    return {"_producer": _PRODUCER, "_schemaURL": address, **content}

@@ -33,6 +33,10 @@ def step_id(run: str, step: str) -> str:
     return f"{run}/{step}"
 
 
+def _time(seconds: float | None) -> str | None:
+    return datetime.datetime.fromtimestamp(seconds, datetime.UTC).isoformat() if seconds else None
+
+
 def _add_run(graph: Graph, record: Mapping[str, Any]) -> None:
     for name, step in record["steps"].items():
         if step["status"] not in _GOOD:
@@ -55,8 +59,8 @@ def _add_run(graph: Graph, record: Mapping[str, Any]) -> None:
             "user": record.get("user"),
         }
         if maker == own or maker not in graph.nodes:
-            when = datetime.datetime.fromtimestamp(started, datetime.UTC).isoformat() if started else None
-            graph.add(maker, "step", time=when, **facts)
+            ended = started + step.get("seconds", 0) if started else None
+            graph.add(maker, "step", time=_time(started), ended=_time(ended), **facts)
         if maker != own:
             graph.add(own, "step", **{**facts, "run": record["id"], "cached": True})
             graph.made(own, maker)
