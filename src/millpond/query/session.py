@@ -16,12 +16,15 @@ from pathlib import Path
 from typing import Any
 
 from millpond.model.errors import MillpondError, Place
+from millpond.query.adapters import Adapters
 from millpond.query.extensions import CLOSED, load
 from millpond.query.failure import SOURCE, QueryError, told
+from millpond.query.indices import Indices
 from millpond.query.places import Lake, lake_edits
 from millpond.query.reading import only_reads
 from millpond.query.sources import Source, found_in
 from millpond.query.tables import DATABASE, Mention, Tables, mentions
+from millpond.query.topics import Topics
 from millpond.query.words import Edited, Word, literal, words
 from millpond.targets.cache import default_root
 
@@ -90,6 +93,7 @@ class Session:
             ) from None
         self.connection.execute(f"SET file_search_path = {literal(str(self.folder))}")
         self._tables = Tables(self.connection, names)
+        self._adapters = Adapters(self.connection, names, (Topics.found_in, Indices.found_in))
         self._extensions: set[str] = set()
         self._attached: set[str] = set()
         self._signed = False
@@ -185,6 +189,8 @@ class Session:
             for mention in mentions(found):
                 self._show(mention, query)
                 edits += [edit] if (edit := mention.edit()) else []
+        if not self._shut:
+            edits += self._adapters.bring(found)
         edited = Edited(query, edits)
         if self._shut:
             only_reads(edited.text)
@@ -197,7 +203,7 @@ class Session:
 
     def databases(self) -> list[str]:
         """The names of the databases that queries can name."""
-        return [*self.sources, *([DATABASE] if self._tables.known else [])]
+        return [*self.sources, *self._adapters.by_name, *([DATABASE] if self._tables.known else [])]
 
     def files_beside(self, path: str) -> list[str]:
         """The files in the folder of one that is not there."""
@@ -312,6 +318,8 @@ class Session:
     def _bring_all(self) -> None:
         for source in self.sources.values():
             self._attach_if_there(source)
+        if not self._shut:
+            self.unreached.update(self._adapters.show_all())
         if self._tables.known:
             try:
                 self._ready_for_tables()

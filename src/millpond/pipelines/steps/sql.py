@@ -17,7 +17,8 @@ from millpond.pipelines.extension import Code, Keys, Problem, StepCall, StepKind
 from millpond.pipelines.steps.files import digest_of_files
 
 _OUTSIDE = re.compile(
-    r"://|\.(?:parquet|csv|json)\b|\b(?:postgres|mysql|lake|iceberg)\s*\.|_scan\b|\bread_"
+    r"://|\.(?:parquet|csv|json)\b|\b(?:postgres|mysql|lake|iceberg|kafka|elasticsearch|sqlserver)\s*\."
+    r"|elasticsearch_search|sqlserver_query|_scan\b|\bread_"
     r"|\bnow\s*\(|\brandom\s*\(|\bcurrent_",
     re.IGNORECASE,
 )
