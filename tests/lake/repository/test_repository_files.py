@@ -154,3 +154,12 @@ def test_mistakes_are_told_with_what_was_meant(tmp_path: Path) -> None:
     with pytest.raises(MillpondError, match="is a folder"), repo.commit() as change:
         change.write("raw", b"")
     assert [entry.path for entry in repo.files()] == ["raw/flights.csv"]
+
+
+def test_one_repository_of_two_is_deleted(repo: Repository, environment: dict[str, str]) -> None:
+    places.create("other", environment)
+    with repo.commit() as change:
+        change.write("a", "stays")
+    places.delete("other", environment)
+    assert places.repositories(environment) == ["flights"]
+    assert places.find("flights", environment).read("a") == b"stays"

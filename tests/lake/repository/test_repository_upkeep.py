@@ -51,7 +51,9 @@ def test_what_a_killed_writer_left_goes(repo: Repository) -> None:
     assert repo.read("a") == b"kept"
 
 
-def test_a_writer_that_relies_on_what_is_condemned_keeps_it(repo: Repository, tmp_path: Path) -> None:
+def test_a_writer_that_relies_on_what_is_condemned_keeps_it(
+    repo: Repository, environment: dict[str, str], tmp_path: Path
+) -> None:
     data = os.urandom(1000)
     repo.branch("side")
     with repo.commit(branch="side") as change:
@@ -68,7 +70,7 @@ def test_a_writer_that_relies_on_what_is_condemned_keeps_it(repo: Repository, tm
     assert clean_up(repo, grace=3600).condemned == 1, "the pack is needed again, the commit is not"
     late.commit()
     clean_up(repo, grace=0)
-    other = places.Repository("flights", repo.objects, cache=places.Cache("fresh", tmp_path / "fresh"))
+    other = places.find("flights", environment, cache=places.Cache("fresh", tmp_path / "fresh"))
     assert other.read("b") == other.read("c") == data
 
 
@@ -80,7 +82,9 @@ def test_a_writer_across_a_deletion_is_told(repo: Repository) -> None:
         slow.commit()
 
 
-def test_packs_with_much_waste_are_made_anew(repo: Repository, tmp_path: Path) -> None:
+def test_packs_with_much_waste_are_made_anew(
+    repo: Repository, environment: dict[str, str], tmp_path: Path
+) -> None:
     repo.branch("side")
     with repo.commit(branch="side") as change:
         change.write("kept", os.urandom(5000))
@@ -96,7 +100,7 @@ def test_packs_with_much_waste_are_made_anew(repo: Repository, tmp_path: Path) -
     after = sum(item.size for item in repo.objects.below("packs/"))
     assert after < before - 90_000
     # Its address is the old pack's, so a reader finds it by the index.
-    other = places.Repository("flights", repo.objects, cache=places.Cache("fresh", tmp_path / "fresh"))
+    other = places.find("flights", environment, cache=places.Cache("fresh", tmp_path / "fresh"))
     assert len(other.read("kept")) == 5000
     assert check(other, data=True).problems == []
 

@@ -13,6 +13,7 @@ from millpond.cli.style import faint, note, out, strong
 
 if TYPE_CHECKING:
     from millpond.lake.lineage.graph import Graph, Node
+    from millpond.lake.repository.repository import Repository
 
 _KINDS = ("commit", "author", "message", "pipeline", "time", "size", "rows", "mlflow_run", "url", "user")
 
@@ -84,15 +85,15 @@ def _asked(session: Session, thing: str) -> tuple[Graph, list[str]]:
         runs = session.folder / ".millpond" / "runs"
     add_runs(graph, runs)
     add_revisions(graph, _deployments())
-    names = places.repositories()
-    add_commits(graph, names, places.find)
+    opened = _opened(places.repositories())
+    add_commits(graph, opened, opened.__getitem__)
     name, _, ref = thing.removeprefix("lake://").partition("@")
-    if name in names and ref:
+    if name in opened and ref:
         ref, _, path = ref.partition("/")
-        commit = places.find(name).at(ref)
+        commit = opened[name].at(ref)
         if not path:
             return graph, [commit_id(name, commit.id)]
-        changed = next(places.find(name).log(commit, path), None)
+        changed = next(opened[name].log(commit, path), None)
         if changed is not None:
             return graph, [commit_id(name, changed.id)]
     try:
@@ -106,6 +107,20 @@ def _asked(session: Session, thing: str) -> tuple[Graph, list[str]]:
         if found is None:
             raise
         return graph, [found]
+
+
+def _opened(names: list[str]) -> dict[str, Repository]:
+    """The repositories that can be read; what is encrypted for others is told and left out."""
+    from millpond.lake.repository import places
+    from millpond.lake.repository.keys import LockedError
+
+    found = {}
+    for name in names:
+        try:
+            found[name] = places.find(name)
+        except LockedError as error:
+            note(f"left out: {error.message}")
+    return found
 
 
 def _deployments() -> list[dict[str, Any]]:

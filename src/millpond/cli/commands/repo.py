@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import click
 
-from millpond.cli import repo_checkouts, repo_files, repo_upkeep
+from millpond.cli import repo_checkouts, repo_files, repo_keys, repo_upkeep
 from millpond.cli.repositories import SPEC, opened, split
 from millpond.cli.session import Session, json_option, long_file_option, pass_session
 from millpond.cli.style import bytes_text, columns, faint, hint, note, out, plural, strong
@@ -24,21 +25,31 @@ def command() -> None:
 
 @command.command("create")
 @click.argument("name")
+@click.option("--encrypt", is_flag=True, help="Let the store keep nothing that it can read")
 @long_file_option
 @json_option
 @pass_session
-def create(session: Session, name: str) -> None:
-    """Make the repository NAME, with the branch main."""
+def create(session: Session, name: str, encrypt: bool) -> None:
+    """Make the repository NAME, with the branch main.
+
+    An encrypted one opens with the key in your key file, which is made where there is none.
+    """
     from millpond.cli.inside import go_inside
 
     go_inside(session, "lake")
     from millpond.lake.repository import places
 
-    made = places.create(name)
+    made = places.create(name, encrypt=encrypt)
     if session.json:
         out(json.dumps(made.as_dict()))
         return
     note(f"{name} is made at {made.objects.uri}")
+    if encrypt:
+        from millpond.lake.repository.keys import KeyFile
+
+        note(
+            f"it is encrypted for the key in {KeyFile().path}: without a copy of that file, all of it is lost"
+        )
     hint(f"`millpond repo put {name} FOLDER` commits files to it")
 
 
@@ -53,7 +64,7 @@ def list_(session: Session) -> None:
     go_inside(session, "lake")
     from millpond.lake.repository import places
 
-    every = [places.find(name).as_dict() for name in places.repositories()]
+    every = [_told(name) for name in places.repositories()]
     if session.json:
         out(json.dumps(every))
         return
@@ -63,6 +74,9 @@ def list_(session: Session) -> None:
         return
     rows = []
     for item in every:
+        if item.get("locked"):
+            rows.append((item["name"], "encrypted", "", "", "no key here opens it"))
+            continue
         head = item["head"] or {}
         files, size = head.get("files", 0), bytes_text(head.get("bytes", 0))
         branches = ", ".join(item["branches"])
@@ -70,6 +84,16 @@ def list_(session: Session) -> None:
     heads = ("NAME", "FILES", "SIZE", "LAST COMMIT", "BRANCHES")
     for line in columns(rows, heads=heads, paints={0: strong, 3: faint}):
         out(line)
+
+
+def _told(name: str) -> Mapping[str, Any]:
+    from millpond.lake.repository import places
+    from millpond.lake.repository.keys import LockedError
+
+    try:
+        return places.find(name).as_dict()
+    except LockedError:
+        return {"name": name, "encrypted": True, "locked": True}
 
 
 @command.command("delete")
@@ -84,9 +108,9 @@ def delete(session: Session, name: str, yes: bool) -> None:
     go_inside(session, "lake")
     from millpond.lake.repository import places
 
-    found = places.find(name)
+    objects = places.plain_objects(name)
     if not yes:
-        click.confirm(f"delete {name} at {found.objects.uri} with all its commits?", abort=True, err=True)
+        click.confirm(f"delete {name} at {objects.uri} with all its commits?", abort=True, err=True)
     count = places.delete(name)
     note(f"{name} is gone, {plural(count, 'object')}")
 
@@ -215,5 +239,5 @@ def _taking(take: tuple[str, ...]) -> Callable[[str], str | None]:
     return decide
 
 
-for _command in (*repo_files.COMMANDS, *repo_checkouts.COMMANDS, *repo_upkeep.COMMANDS):
+for _command in (*repo_files.COMMANDS, *repo_checkouts.COMMANDS, *repo_upkeep.COMMANDS, *repo_keys.COMMANDS):
     command.add_command(_command)

@@ -282,7 +282,7 @@ class FolderObjects:
             made.replace(self.root / key)
 
     def below(self, prefix: str = "") -> list[Listed]:
-        top = self.root / prefix if prefix.endswith("/") else (self.root / prefix).parent
+        top = self.root / prefix.rpartition("/")[0]
         found = []
         for folder, _, names in os.walk(top):
             for name in names:

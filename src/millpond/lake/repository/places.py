@@ -7,6 +7,7 @@ import re
 from collections.abc import Mapping
 
 from millpond.lake.repository.cache import Cache
+from millpond.lake.repository.keys import KeyFile
 from millpond.lake.repository.objects import AbsentError, Objects, open_objects
 from millpond.lake.repository.repository import DESCRIPTION, Repository
 from millpond.model.errors import MillpondError, did_you_mean
@@ -48,8 +49,11 @@ def repositories(environment: Mapping[str, str] | None = None) -> list[str]:
         return []
 
 
-def create(name: str, environment: Mapping[str, str] | None = None) -> Repository:
+def create(name: str, environment: Mapping[str, str] | None = None, *, encrypt: bool = False) -> Repository:
     """Make a repository.
+
+    Args:
+        encrypt: for the user's own key, which is made where there is none (`millpond.lake.repository.keys`).
 
     Raises:
         MillpondError: there is one of this name, or it cannot be a name.
@@ -57,11 +61,12 @@ def create(name: str, environment: Mapping[str, str] | None = None) -> Repositor
     check_repository(name)
     bucket, prefix = _place(environment)
     objects = open_objects(bucket, f"{prefix}{name}/", environment)
+    keys = KeyFile(environment)
     try:
-        return Repository.create(name, objects)
+        return Repository.create(name, objects, encrypt=encrypt, keys=keys)
     except AbsentError:
         objects = open_objects(bucket, f"{prefix}{name}/", environment, make=True)
-        return Repository.create(name, objects)
+        return Repository.create(name, objects, encrypt=encrypt, keys=keys)
 
 
 def find(
@@ -76,11 +81,29 @@ def find(
     bucket, prefix = _place(environment)
     objects = open_objects(bucket, f"{prefix}{name}/", environment)
     try:
-        return Repository(name, objects, cache=cache)
+        return Repository(name, objects, cache=cache, keys=KeyFile(environment))
     except AbsentError:
-        known = repositories(environment)
-        hint = did_you_mean(name, known) if known else f"`millpond repo create {name}` makes it"
-        raise MillpondError(f"there is no repository {name}", hint=hint) from None
+        raise _absent(name, environment) from None
+
+
+def plain_objects(name: str, environment: Mapping[str, str] | None = None) -> Objects:
+    """A repository's objects as the store has them, encrypted or not; it takes no key to ask for them.
+
+    Raises:
+        MillpondError: there is none of this name.
+    """
+    check_repository(name)
+    bucket, prefix = _place(environment)
+    objects = open_objects(bucket, f"{prefix}{name}/", environment)
+    if objects.read_version(DESCRIPTION) is None:
+        raise _absent(name, environment)
+    return objects
+
+
+def _absent(name: str, environment: Mapping[str, str] | None) -> MillpondError:
+    known = repositories(environment)
+    hint = did_you_mean(name, known) if known else f"`millpond repo create {name}` makes it"
+    return MillpondError(f"there is no repository {name}", hint=hint)
 
 
 def delete(name: str, environment: Mapping[str, str] | None = None) -> int:
@@ -89,7 +112,7 @@ def delete(name: str, environment: Mapping[str, str] | None = None) -> int:
     Raises:
         MillpondError: there is none of this name.
     """
-    objects: Objects = find(name, environment).objects
+    objects = plain_objects(name, environment)
     # Its description goes first, so that nobody finds half of it.
     keys = sorted((item.key for item in objects.below()), key=lambda key: key != DESCRIPTION)
     objects.delete(keys)

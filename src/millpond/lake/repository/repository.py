@@ -24,16 +24,19 @@ from millpond.lake.repository.download import Reader, write_files
 from millpond.lake.repository.file import CommittedFile
 from millpond.lake.repository.history import base_of, walk
 from millpond.lake.repository.index import BlobIndex
+from millpond.lake.repository.keys import KIND, KeyFile, begin, opened
 from millpond.lake.repository.objects import AbsentError, Objects
 from millpond.lake.repository.pack import Blob, Pack
 from millpond.lake.repository.progress import Progress
 from millpond.lake.repository.refs import Refs, check_name
+from millpond.lake.repository.sealed import SealedObjects
 from millpond.lake.repository.tree import Entry, Nodes, Tree, differences
 from millpond.lake.store import ConflictError
 from millpond.model.errors import MillpondError, did_you_mean
 
 MAIN = "main"
-FORMAT = 1
+FORMAT = 2
+_PLAIN, _ENCRYPTED = 1, 2
 DESCRIPTION = "repository.json"
 _COMMIT = re.compile(r"[0-9a-f]{6,64}")
 _REF = re.compile(r"(?P<name>.*?)(?P<back>(~\d*)*)")
@@ -45,14 +48,18 @@ class Repository:
     Args:
         name: what it is called.
         objects: those below its prefix.
+        keys: those that open it where it is encrypted; else the user's.
 
     Raises:
         AbsentError: there is none.
+        LockedError: it is encrypted, and none of the keys opens it.
         MillpondError: it was made by a later version of Millpond.
     """
 
-    def __init__(self, name: str, objects: Objects, *, cache: Cache | None = None) -> None:
-        self.name, self.objects = name, objects
+    def __init__(
+        self, name: str, objects: Objects, *, cache: Cache | None = None, keys: KeyFile | None = None
+    ) -> None:
+        self.name = name
         description = json.loads(objects.read(DESCRIPTION))
         if description["format"] > FORMAT:
             raise MillpondError(
@@ -60,6 +67,10 @@ class Repository:
                 hint="use a newer Millpond",
             )
         self.id = str(description["id"])
+        self.encrypted = "encryption" in description
+        if self.encrypted:
+            objects = SealedObjects(objects, opened(objects, name, keys or KeyFile()).secret)
+        self.objects = objects
         self.cache = cache or Cache(f"{objects.uri}#{self.id}")
         self.refs = Refs(objects)
         self.index = BlobIndex(objects, self.cache)
@@ -67,8 +78,19 @@ class Repository:
         self.author = _user()
 
     @classmethod
-    def create(cls, name: str, objects: Objects, *, cache: Cache | None = None) -> Repository:
+    def create(
+        cls,
+        name: str,
+        objects: Objects,
+        *,
+        cache: Cache | None = None,
+        encrypt: bool = False,
+        keys: KeyFile | None = None,
+    ) -> Repository:
         """Make a repository with an empty commit on the branch ``main``.
+
+        Args:
+            encrypt: have the store keep nothing that it can read, but for whoever has one of the `keys`.
 
         Raises:
             MillpondError: there is one of this name.
@@ -82,7 +104,13 @@ class Repository:
             summary={},
             provenance={},
         )
-        description = {"format": FORMAT, "id": secrets.token_hex(16), "name": name, "made_by": "millpond"}
+        keys = keys or KeyFile()
+        description: dict[str, Any] = {"format": _PLAIN, "id": secrets.token_hex(16), "name": name}
+        if encrypt:
+            description |= {"format": _ENCRYPTED, "encryption": KIND}
+            if objects.read_version(DESCRIPTION) is None:
+                begin(objects, keys)
+        description["made_by"] = "millpond"
         try:
             objects.create(DESCRIPTION, (json.dumps(description, indent=1) + "\n").encode())
         except ConflictError:
@@ -91,7 +119,7 @@ class Repository:
                     f"there is a repository {name} already", hint=f"`millpond repo ls {name}` shows its files"
                 ) from None
             # It was begun and not ended: then it is ended here.
-        made = cls(name, objects, cache=cache)
+        made = cls(name, objects, cache=cache, keys=keys)
         made.save_commit(first, data)
         made.refs.create("branch", MAIN, first.id)
         return made
@@ -305,6 +333,7 @@ class Repository:
         return {
             "name": self.name,
             "uri": self.objects.uri,
+            "encrypted": self.encrypted,
             "branches": self.refs.names("branch"),
             "tags": self.refs.names("tag"),
             "head": head.as_dict() if head else None,
