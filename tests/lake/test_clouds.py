@@ -1,7 +1,7 @@
 """Azure Blob and Google Cloud Storage, on emulators: Microsoft's Azurite, and gcp-storage-emulator.
 
-An emulator is not the cloud, and nothing here says that the cloud does the same. Run where the two programs
-are on PATH: ``npm install -g azurite``, ``uv tool install gcp-storage-emulator``.
+An emulator is not the cloud, and nothing here says that the cloud does the same. The two programs are
+installed from the locks in the folder emulators, as components are; Azurite runs on the machine's Node.js.
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import shutil
 import socket
 import subprocess
 import time
@@ -20,8 +19,10 @@ from typing import Any
 import pytest
 
 from millpond.cli.environments import installed, shipped
+from millpond.targets.local.installs import InstallRequest, InstallStore
 
 pytestmark = pytest.mark.slow
+HERE = Path(__file__).parent
 
 # Azurite's account and key are fixed, and printed in its manual.
 ACCOUNT = "devstoreaccount1"
@@ -81,18 +82,24 @@ def started(command: list[str], port: int, folder: Path) -> subprocess.Popen[byt
     raise AssertionError(f"{command[0]} does not answer")
 
 
+def program(name: str, kind: str, lock: str) -> str:
+    """A program of the folder emulators, installed where it is not there yet."""
+    request = InstallRequest(name, HERE / "emulators", {kind: lock})
+    (folder,) = asyncio.run(InstallStore().ensure(request)).bin
+    return str(folder / name)
+
+
 @pytest.fixture(params=["az", "abfs", "gs"])
 def cloud(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Cloud]:
-    program = shutil.which("gcp-storage-emulator" if request.param == "gs" else "azurite-blob")
-    if program is None:
-        pytest.skip("its emulator is not on PATH; this module says where to get it")
     port = free_port()
     where = f"http://127.0.0.1:{port}"
     if request.param == "gs":
-        command = [program, "start", "--host", "127.0.0.1", "--port", str(port), "--in-memory"]
+        emulator = program("gcp-storage-emulator", "pip", "requirements.lock")
+        command = [emulator, "start", "--host", "127.0.0.1", "--port", str(port), "--in-memory"]
         env = {"STORAGE_EMULATOR_HOST": where}
     else:
-        command = [program, "--blobHost", "127.0.0.1", "--blobPort", str(port), "--inMemoryPersistence"]
+        emulator = program("azurite-blob", "npm", "package-lock.json")
+        command = [emulator, "--blobHost", "127.0.0.1", "--blobPort", str(port), "--inMemoryPersistence"]
         command += ["--skipApiVersionCheck", "--silent", "--disableTelemetry"]
         end = f"BlobEndpoint={where}/{ACCOUNT}"
         words = f"DefaultEndpointsProtocol=http;AccountName={ACCOUNT};AccountKey={KEY};{end}"
