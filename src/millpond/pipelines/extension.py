@@ -41,6 +41,7 @@ BUILTIN: dict[Group, dict[str, str]] = {
         "http": "millpond.pipelines.steps.http:HttpStep",
         "mlflow-project": "millpond.pipelines.steps.mlflow_project:ProjectStep",
         "databricks": "millpond.pipelines.steps.databricks:DatabricksStep",
+        "spark": "millpond.pipelines.steps.spark:SparkStep",
     },
     "millpond.sinks": {
         "lake": "millpond.pipelines.sinks.lake:LakeSink",

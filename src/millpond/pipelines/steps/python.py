@@ -106,7 +106,7 @@ class PythonStep(StepKind):
 
 def call_function(function: Any, call: StepCall, **given: Any) -> Mapping[str, Any]:
     """Call with the inputs' values, those under ``with``, and `given`; sort the result into ports."""
-    return _ports(call, function(**{**_values(function, call), **given}))
+    return _ports(call, function(**{**_values(function, call, given), **given}))
 
 
 def _arguments(
@@ -164,13 +164,15 @@ def _import(keys: PythonKeys, code: Path) -> Any:
     return module
 
 
-def _values(function: Any, call: StepCall) -> dict[str, Any]:
+def _values(function: Any, call: StepCall, given: Mapping[str, Any]) -> dict[str, Any]:
     values: dict[str, Any] = {}
     parameters = inspect.signature(function).parameters
     for name, parameter in parameters.items():
         if _annotated(parameter, _CONTEXT):
             values[name] = call.context
     for port, reference in call.inputs.items():
+        if port in given:
+            continue
         wanted = parameters.get(port)
         as_reference = wanted is not None and _annotated(wanted, "Reference")
         values[port] = reference if as_reference else call.decode(port)
