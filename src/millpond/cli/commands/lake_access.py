@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from millpond.cli.session import Session, file_option, json_option, pass_session, target_options
-from millpond.cli.style import columns, hint, note, out, strong
+from millpond.cli.style import columns, hint, note, out, strong, warn
 
 if TYPE_CHECKING:
     from millpond.lake.access.register import Register
@@ -230,22 +230,52 @@ def revoke(session: Session, bucket: str, groups: tuple[str, ...]) -> None:
 
 
 @click.command("matrix")
+@click.option(
+    "--check", is_flag=True, help="Say only what was changed by hand in the store; exit 1 if any was"
+)
+@click.option("--mend", is_flag=True, help="Put right what was changed by hand")
 @file_option
 @target_options
 @json_option
 @pass_session
-def matrix(session: Session) -> None:
-    """Show who may read and write what. Where it says -, the store refuses; write is also to delete."""
+def matrix(session: Session, check: bool, mend: bool) -> None:
+    """Show who may read and write what. Where it says -, the store refuses; write is also to delete.
+
+    What was changed in the store by hand, so that it does something else, is told below.
+    """
     register = _register(session)
+    from millpond.lake.access.drift import drifts
+    from millpond.lake.access.drift import mend as put_right
     from millpond.lake.access.matrix import rights, table
 
+    if mend:
+        _listed(session, put_right(register), "put right: ", "nothing was changed by hand")
+        return
+    changed = [drift.told for drift in drifts(register)]
+    if check:
+        _listed(session, changed, "", "the store does what the matrix says")
+        raise click.exceptions.Exit(1 if changed else 0)
     found = rights(register.users(), register.groups())
     if session.json:
         out(json.dumps([right.as_dict() for right in found]))
+    else:
+        heads, rows = table(found)
+        for line in columns(rows, heads=heads, paints={0: strong}):
+            out(line)
+        if not found:
+            note("the lake has no users but the platform's own")
+            hint("`millpond lake user add NAME` makes one")
+    for line in changed:
+        warn(f"changed by hand: {line}")
+    if changed:
+        hint("`millpond lake matrix --mend` puts it right, as does `millpond up` what the flavour names")
+
+
+def _listed(session: Session, lines: list[str], before: str, nothing: str) -> None:
+    if session.json:
+        out(json.dumps(lines))
         return
-    heads, rows = table(found)
-    for line in columns(rows, heads=heads, paints={0: strong}):
-        out(line)
-    if not found:
-        note("the lake has no users but the platform's own")
-        hint("`millpond lake user add NAME` makes one")
+    for line in lines:
+        out(before + line)
+    if not lines:
+        note(nothing)

@@ -78,16 +78,16 @@ class Register:
         config = Config(
             s3={"addressing_style": "path"}, retries={"mode": "standard", "total_max_attempts": 4}
         )
-        self._iam: Any = session.client("iam", config=config, **names)
-        self._s3: Any = session.client("s3", config=config, **names)
+        self.iam: Any = session.client("iam", config=config, **names)
+        self.s3: Any = session.client("s3", config=config, **names)
 
     # --- users --------------------------------------------------------------------------------------------
 
     def users(self) -> list[User]:
         """All users that Millpond made; the store's own and those of components are not among them."""
         found = []
-        with _asking(self.endpoint):
-            for entry in self._pages("list_users", "Users"):
+        with asking(self.endpoint):
+            for entry in self.pages("list_users", "Users"):
                 user = self._user(entry["UserName"])
                 if user is not None:
                     found.append(user)
@@ -99,7 +99,7 @@ class Register:
         Raises:
             MillpondError: there is none of this name.
         """
-        with _asking(self.endpoint):
+        with asking(self.endpoint):
             found = self._user(name)
         if found is None:
             known = [user.name for user in self.users()]
@@ -119,21 +119,22 @@ class Register:
             raise MillpondError(
                 f"{SHARED} is everybody's bucket and cannot be a user", hint="choose another name"
             )
-        with _asking(self.endpoint):
+        with asking(self.endpoint):
             before = self._user(name)
-            if before is None and self._is_known(name):
+            # One whose making was cut off, or whose policy was taken from them, has the bucket.
+            if before is None and self._is_known(name) and self.owner(name) != name:
                 raise MillpondError(
                     f"{name} is a key of a component or of the store", hint="choose another name"
                 )
             self._make_bucket(SHARED, SHARED)
             self._make_bucket(name, name)
             with _there_is_no_matter():
-                self._iam.create_user(UserName=name)
+                self.iam.create_user(UserName=name)
             self._attach_user(name, user_policy(name), user_document(name))
             if admin:
                 self._attach_user(name, ADMIN, admin_document())
             elif before is not None and before.admin:
-                self._iam.detach_user_policy(UserName=name, PolicyArn=_arn(ADMIN))
+                self.iam.detach_user_policy(UserName=name, PolicyArn=arn(ADMIN))
         return before is None or before.admin != admin
 
     def remove_user(self, name: str) -> None:
@@ -143,16 +144,16 @@ class Register:
             MillpondError: there is none of this name.
         """
         user = self.user(name)
-        with _asking(self.endpoint):
+        with asking(self.endpoint):
             for key in user.keys:
-                self._iam.delete_access_key(UserName=name, AccessKeyId=key)
+                self.iam.delete_access_key(UserName=name, AccessKeyId=key)
             for group in user.groups:
-                self._iam.remove_user_from_group(GroupName=group, UserName=name)
-            for policy in self._attached(name):
-                self._iam.detach_user_policy(UserName=name, PolicyArn=_arn(policy))
-            self._iam.delete_user(UserName=name)
+                self.iam.remove_user_from_group(GroupName=group, UserName=name)
+            for policy in self.attached(name):
+                self.iam.detach_user_policy(UserName=name, PolicyArn=arn(policy))
+            self.iam.delete_user(UserName=name)
             with _absent_is_no_matter():
-                self._iam.delete_policy(PolicyArn=_arn(user_policy(name)))
+                self.iam.delete_policy(PolicyArn=arn(user_policy(name)))
 
     def make_key(self, name: str, *, rotate: bool = False) -> Key:
         """Make a key for a user; the store tells its secret now and never again.
@@ -169,18 +170,18 @@ class Register:
                 f"{name} has a key already, and the store tells a secret only once",
                 hint=f"`millpond lake user key {name} --rotate` replaces it",
             )
-        with _asking(self.endpoint):
-            made = self._iam.create_access_key(UserName=name)["AccessKey"]
+        with asking(self.endpoint):
+            made = self.iam.create_access_key(UserName=name)["AccessKey"]
             for key in user.keys:
-                self._iam.delete_access_key(UserName=name, AccessKeyId=key)
+                self.iam.delete_access_key(UserName=name, AccessKeyId=key)
         return Key(made["AccessKeyId"], made["SecretAccessKey"])
 
     # --- groups -------------------------------------------------------------------------------------------
 
     def groups(self) -> list[Group]:
         """All groups, with who is in them and what they may use."""
-        with _asking(self.endpoint):
-            names = sorted(entry["GroupName"] for entry in self._pages("list_groups", "Groups"))
+        with asking(self.endpoint):
+            names = sorted(entry["GroupName"] for entry in self.pages("list_groups", "Groups"))
             return [self._group(name) for name in names]
 
     def group(self, name: str) -> Group:
@@ -189,10 +190,10 @@ class Register:
         Raises:
             MillpondError: there is none of this name.
         """
-        with _asking(self.endpoint):
+        with asking(self.endpoint):
             try:
                 return self._group(name)
-            except self._iam.exceptions.NoSuchEntityException:
+            except self.iam.exceptions.NoSuchEntityException:
                 pass
         known = [group.name for group in self.groups()]
         raise MillpondError(
@@ -209,11 +210,11 @@ class Register:
         checked(name, "group")
         for member in members:
             self.user(member)
-        with _asking(self.endpoint):
+        with asking(self.endpoint):
             with _there_is_no_matter():
-                self._iam.create_group(GroupName=name)
+                self.iam.create_group(GroupName=name)
             for member in members:
-                self._iam.add_user_to_group(GroupName=name, UserName=member)
+                self.iam.add_user_to_group(GroupName=name, UserName=member)
 
     def leave_group(self, name: str, members: tuple[str, ...]) -> None:
         """Let users leave a group.
@@ -227,9 +228,9 @@ class Register:
                 raise MillpondError(
                     f"{member} is not in the group {name}", hint=did_you_mean(member, group.members)
                 )
-        with _asking(self.endpoint):
+        with asking(self.endpoint):
             for member in members:
-                self._iam.remove_user_from_group(GroupName=name, UserName=member)
+                self.iam.remove_user_from_group(GroupName=name, UserName=member)
 
     def remove_group(self, name: str) -> None:
         """Take a group away with its rights; its users and the projects' buckets stay.
@@ -241,8 +242,8 @@ class Register:
         self.leave_group(name, group.members)
         for grant in group.grants:
             self.revoke(name, grant.bucket)
-        with _asking(self.endpoint):
-            self._iam.delete_group(GroupName=name)
+        with asking(self.endpoint):
+            self.iam.delete_group(GroupName=name)
 
     # --- grants -------------------------------------------------------------------------------------------
 
@@ -255,19 +256,19 @@ class Register:
         before = self.group(group)
         checked(bucket, "bucket")
         wanted = Grant(bucket, level)
-        with _asking(self.endpoint):
-            owner = self._owner(bucket)
+        with asking(self.endpoint):
+            owner = self.owner(bucket)
             if bucket == SHARED or owner:
                 whose = "the shared bucket" if bucket == SHARED else f"the own bucket of {owner}"
                 raise MillpondError(
                     f"{bucket} is {whose}, whose rules are fixed", hint="give a project a bucket of its own"
                 )
             self._make_bucket(bucket, "")
-            self._make_policy(wanted.policy, wanted.document())
-            self._iam.attach_group_policy(GroupName=group, PolicyArn=_arn(wanted.policy))
+            self.make_policy(wanted.policy, wanted.document())
+            self.iam.attach_group_policy(GroupName=group, PolicyArn=arn(wanted.policy))
             for old in before.grants:
                 if old.bucket == bucket and old != wanted:
-                    self._iam.detach_group_policy(GroupName=group, PolicyArn=_arn(old.policy))
+                    self.iam.detach_group_policy(GroupName=group, PolicyArn=arn(old.policy))
         return wanted not in before.grants
 
     def revoke(self, group: str, bucket: str) -> None:
@@ -282,62 +283,63 @@ class Register:
                 f"the group {group} has no right on {bucket}",
                 hint="`millpond lake group list` shows what it has",
             )
-        with _asking(self.endpoint):
+        with asking(self.endpoint):
             for grant in mine:
-                self._iam.detach_group_policy(GroupName=group, PolicyArn=_arn(grant.policy))
+                self.iam.detach_group_policy(GroupName=group, PolicyArn=arn(grant.policy))
 
     # --- the store's words --------------------------------------------------------------------------------
 
-    def _pages(self, operation: str, key: str, **arguments: str) -> Iterator[dict[str, Any]]:
-        for page in self._iam.get_paginator(operation).paginate(**arguments):
+    def pages(self, operation: str, key: str, **arguments: str) -> Iterator[dict[str, Any]]:
+        """The entries of a listing of the IAM API."""
+        for page in self.iam.get_paginator(operation).paginate(**arguments):
             yield from page.get(key, [])
 
     def _is_known(self, name: str) -> bool:
         try:
-            self._iam.get_user(UserName=name)
-        except self._iam.exceptions.NoSuchEntityException:
+            self.iam.get_user(UserName=name)
+        except self.iam.exceptions.NoSuchEntityException:
             return False
         return True
 
-    def _attached(self, user: str) -> list[str]:
+    def attached(self, user: str) -> list[str]:
+        """The names of the policies that a user has."""
         try:
-            found = list(self._pages("list_attached_user_policies", "AttachedPolicies", UserName=user))
-        except self._iam.exceptions.NoSuchEntityException:
+            found = list(self.pages("list_attached_user_policies", "AttachedPolicies", UserName=user))
+        except self.iam.exceptions.NoSuchEntityException:
             return []
         return [policy["PolicyName"] for policy in found]
 
     def _user(self, name: str) -> User | None:
-        policies = self._attached(name)
+        policies = self.attached(name)
         if user_policy(name) not in policies:
             return None
-        groups = [
-            group["GroupName"] for group in self._pages("list_groups_for_user", "Groups", UserName=name)
-        ]
+        groups = [group["GroupName"] for group in self.pages("list_groups_for_user", "Groups", UserName=name)]
         keys = [
-            key["AccessKeyId"] for key in self._pages("list_access_keys", "AccessKeyMetadata", UserName=name)
+            key["AccessKeyId"] for key in self.pages("list_access_keys", "AccessKeyMetadata", UserName=name)
         ]
         return User(name, tuple(sorted(groups)), ADMIN in policies, tuple(keys))
 
     def _group(self, name: str) -> Group:
-        members = sorted(user["UserName"] for user in self._pages("get_group", "Users", GroupName=name))
-        policies = self._pages("list_attached_group_policies", "AttachedPolicies", GroupName=name)
+        members = sorted(user["UserName"] for user in self.pages("get_group", "Users", GroupName=name))
+        policies = self.pages("list_attached_group_policies", "AttachedPolicies", GroupName=name)
         grants = [grant for policy in policies if (grant := Grant.of(policy["PolicyName"]))]
         return Group(name, tuple(members), tuple(sorted(grants, key=lambda grant: grant.bucket)))
 
-    def _make_policy(self, name: str, document: dict[str, Any]) -> None:
+    def make_policy(self, name: str, document: dict[str, Any]) -> None:
+        """Make a policy; one of this name stays as it is."""
         with _there_is_no_matter():
-            self._iam.create_policy(PolicyName=name, PolicyDocument=json.dumps(document))
+            self.iam.create_policy(PolicyName=name, PolicyDocument=json.dumps(document))
 
     def _attach_user(self, user: str, policy: str, document: dict[str, Any]) -> None:
-        self._make_policy(policy, document)
-        self._iam.attach_user_policy(UserName=user, PolicyArn=_arn(policy))
+        self.make_policy(policy, document)
+        self.iam.attach_user_policy(UserName=user, PolicyArn=arn(policy))
 
-    def _owner(self, bucket: str) -> str | None:
+    def owner(self, bucket: str) -> str | None:
         """Whose bucket it is; empty for nobody's, None where there is no such bucket."""
         from botocore.exceptions import ClientError
 
         try:
-            tags = self._s3.get_bucket_tagging(Bucket=bucket)["TagSet"]
+            tags = self.s3.get_bucket_tagging(Bucket=bucket)["TagSet"]
         except ClientError as error:
             if _code(error) == "NoSuchTagSet":
                 return ""
@@ -352,7 +354,7 @@ class Register:
         Raises:
             MillpondError: it is there and belongs to another.
         """
-        found = self._owner(bucket)
+        found = self.owner(bucket)
         if found == owner:
             return
         if found is not None and not (owner == bucket == SHARED):
@@ -361,13 +363,14 @@ class Register:
                 hint="choose another name; who has it would get all that is in that bucket",
             )
         with _there_is_no_matter():
-            self._s3.create_bucket(Bucket=bucket)
+            self.s3.create_bucket(Bucket=bucket)
         if owner:
             tags = {"TagSet": [{"Key": _OWNER, "Value": owner}]}
-            self._s3.put_bucket_tagging(Bucket=bucket, Tagging=tags)
+            self.s3.put_bucket_tagging(Bucket=bucket, Tagging=tags)
 
 
-def _arn(policy: str) -> str:
+def arn(policy: str) -> str:
+    """What the IAM API calls a policy."""
     return f"arn:aws:iam:::policy/{policy}"
 
 
@@ -395,7 +398,7 @@ def _absent_is_no_matter() -> Any:
 
 
 @contextmanager
-def _asking(endpoint: str | None) -> Iterator[None]:
+def asking(endpoint: str | None) -> Iterator[None]:
     """Say in words what the store refused."""
     from botocore.exceptions import BotoCoreError, ClientError
 

@@ -101,13 +101,18 @@ def admin_document() -> dict[str, Any]:
     return _document({"Sid": "All", "Effect": "Allow", "Action": ["s3:*", "iam:*"], "Resource": ["*"]})
 
 
+def can_be_bucket(name: str) -> bool:
+    """Whether a bucket of the lake, and so a user or a group, may be called so."""
+    return _NAME.fullmatch(name) is not None
+
+
 def checked(name: str, what: str) -> str:
     """The name, if a bucket may be called so.
 
     Raises:
         MillpondError: it is not 3 to 40 small letters, digits and dashes.
     """
-    if not _NAME.fullmatch(name):
+    if not can_be_bucket(name):
         raise MillpondError(
             f"{name} cannot be the name of a {what}",
             hint="3 to 40 small letters, digits and dashes, as in ana-lima: buckets are named so",

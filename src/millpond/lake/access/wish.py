@@ -1,7 +1,8 @@
 """Brings the store's users, groups and rights to what the flavour says; a process that `up` starts.
 
 Only what the flavour names, or named before, is touched: users and groups that were made by commands stay.
-What left the flavour loses its rights; buckets always stay.
+What left the flavour loses its rights; buckets always stay. What was changed in the store by hand, so that it
+does something else than the matrix says, is put right.
 
 Standard input is ``{"wish": …, "before": …}``, two of the flavour's ``lake`` sections; standard output
 ``{"changed": …}``, sentences on what was changed, or an error as its `as_dict` tells it.
@@ -14,6 +15,7 @@ import os
 import sys
 from typing import Any
 
+from millpond.lake.access.drift import mend
 from millpond.lake.access.register import Register
 from millpond.lake.access.rules import Level
 
@@ -53,7 +55,7 @@ def fulfil(register: Register, wish: dict[str, Any], before: dict[str, Any]) -> 
     for name in sorted((known - wanted) & set(users)):
         register.remove_user(name)
         told.append(f"{name} has no key and no right any more; the bucket {name} stays")
-    return told
+    return told + [f"put right: {line}" for line in mend(register)]
 
 
 def _members(register: Register, name: str, wanted: set[str]) -> list[str]:
