@@ -6,20 +6,33 @@ One platform has all of them; what is asked of each is the same, by the same com
 from __future__ import annotations
 
 import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 import requests
+import yaml
+from playwright.sync_api import sync_playwright
 
+import millpond
 from millpond.pipelines.handover.engine import WorkflowEngine, engine_of
-from starter import Starter
+from millpond.pipelines.handover.millpond import Millpond
+from starter import EXAMPLES, Starter
 
 pytestmark = pytest.mark.slow
 
-ENGINES = ("prefect", "airflow")
+ENGINES = ("prefect", "airflow", "millpond")
+RECORDED = {"millpond": "dask"}
+HOSTS = {"millpond": "pipelines"}
 _PIPELINE = """\
 name: numbers
 summary: Three numbers
@@ -45,6 +58,7 @@ steps:
     call: numbers_:total
     inputs: {one: "${first.number}", two: "${double.number}"}
     outputs: {sum: {type: number}}
+    cache: false
 results: {sum: "${total.sum}"}
 """
 _STEPS = """\
@@ -74,10 +88,11 @@ def total(one, two):
 
 @pytest.fixture(scope="module")
 def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Starter]:
-    """A platform with both engines, and a pipeline beside it."""
+    """A platform with all engines, and a pipeline beside it."""
     found = Starter(tmp_path_factory.mktemp("workflows"))
     (found.project / "millpond.yaml").write_text(
-        "name: workflows\ncomponents: [gateway, seaweedfs, prefect, airflow]\n"
+        "name: workflows\n"
+        "components: {gateway: {}, seaweedfs: {}, prefect: {}, airflow: {}, pipelines: {every: 1}}\n"
     )
     folder = found.project / "numbers"
     folder.mkdir()
@@ -102,7 +117,7 @@ def _client(platform: Starter, engine: str) -> WorkflowEngine:
     session = Session()
     session.folder = platform.project
     target = session.local_target()
-    return engine_of(target.environment({"workflow": engine}), engine)
+    return engine_of(target.environment({"workflow": HOSTS.get(engine, engine)}), engine)
 
 
 def test_a_pipeline_runs_with_its_graph_retries_logs_and_schedule(
@@ -125,7 +140,7 @@ def test_a_pipeline_runs_with_its_graph_retries_logs_and_schedule(
     assert "not the first time" in client.log("numbers", told["engine_run"], "double")
     # The record is the same as that of any run.
     record = platform.json("runs", "show", told["run"], "--json")
-    assert record["status"] == "succeeded" and record["engine"] == engine
+    assert record["status"] == "succeeded" and record["engine"] == RECORDED.get(engine, engine)
     assert record["results"] == {"sum": 15} and record["parameters"]["start"] == 5
     assert {name: step["needs"] for name, step in record["steps"].items()} == {
         "first": [],
@@ -172,14 +187,16 @@ def test_a_run_can_be_stopped(platform: Starter, engine: str) -> None:
 
 def test_its_page_is_behind_the_gateway(platform: Starter, engine: str) -> None:
     at = f"http://127.0.0.1:{platform.gateway_port}"
-    headers = {"Host": f"{engine}.localhost:{platform.gateway_port}"}
+    headers = {"Host": f"{HOSTS.get(engine, engine)}.localhost:{platform.gateway_port}"}
     asked = requests.get(at, headers={**headers, "Accept": "text/html"}, timeout=30, allow_redirects=False)
     assert asked.status_code in (302, 303, 307, 401)
     name, password = platform.credentials("gateway")
-    page = {"prefect": "/ui-settings", "airflow": "/auth/gateway"}[engine]
+    page = {"prefect": "/ui-settings", "airflow": "/auth/gateway", "millpond": "/"}[engine]
     shown = requests.get(at + page, headers=headers, auth=(name, password), timeout=30, allow_redirects=False)
     if engine == "prefect":
         assert shown.json()["auth"] is None  # nobody is asked twice
+    elif engine == "millpond":
+        assert shown.status_code == 200 and "/pipelines/numbers" in shown.text
     else:
         assert shown.status_code == 307 and "_token" in shown.cookies
 
@@ -189,3 +206,237 @@ def _until(true: Any, seconds: float = 90) -> None:
     while not true():
         assert time.monotonic() < end, "it does not come about"
         time.sleep(0.3)
+
+
+# What the platform's own engine does besides: runs for commits, and from elsewhere
+
+
+_COUNTED = """\
+name: counted
+parameters: {commit: {type: string, default: none}, seconds: {type: number, default: 0}}
+triggers: [{repository: raw, branch: main, parameter: commit}]
+steps:
+  first:
+    call: counted_:first
+    with: {commit: "${parameters.commit}"}
+    outputs: {experiment: {type: text}}
+    cache: false
+  second:
+    call: counted_:second
+    inputs: {experiment: "${first.experiment}"}
+    with: {commit: "${parameters.commit}", seconds: "${parameters.seconds}"}
+    outputs: {word: {type: text}}
+    cache: false
+results: {experiment: "${second.word}"}
+"""
+_COUNTING = """\
+import os
+import time
+
+def first(commit):
+    assert "MILLPOND_PIPELINES_PASSWORD" not in os.environ
+    print("first of", commit)
+    return os.environ.get("MLFLOW_EXPERIMENT_NAME", "no experiment")
+
+def second(experiment, commit, seconds):
+    time.sleep(seconds)
+    return experiment
+"""
+
+
+@pytest.fixture(scope="module")
+def elsewhere(platform: Starter, tmp_path_factory: pytest.TempPathFactory) -> Starter:
+    """A folder with a pipeline and no platform, as CI has it."""
+    (platform.project / "raw.csv").write_text("1\n")
+    platform.millpond("repo", "create", "raw")
+    platform.millpond("repo", "put", "raw", "raw.csv", "-m", "before")
+    # What the clock starts comes about while the other tests run.
+    mark = platform.project / "tick"
+    mark.touch()
+    handed = ("pipeline", "submit", "numbers", "--engine", "millpond", "--no-start")
+    platform.millpond(*handed, "--schedule", "* * * * *", "-p", f"mark={mark}", "-p", "start=8")
+    found = Starter(tmp_path_factory.mktemp("elsewhere"))
+    (found.project / "counted").mkdir()
+    (found.project / "counted/pipeline.yaml").write_text(_COUNTED)
+    (found.project / "counted/counted_.py").write_text(_COUNTING)
+    return found
+
+
+@pytest.fixture(scope="module")
+def given(platform: Starter) -> dict[str, str]:
+    """What CI is given: an address and a token."""
+    made = platform.json("token", "create", "ci", "--pipeline", "count*", "--expires", "1d", "--json")
+    return {"MILLPOND_ENDPOINT": made["endpoint"], "MILLPOND_TOKEN": made["token"]}
+
+
+def _runs_for_commits(platform: Starter) -> list[dict[str, Any]]:
+    runs = platform.json("runs", "--pipeline", "counted", "--json")
+    return [run for run in runs if run["parameters"]["commit"] != "none"]
+
+
+def test_a_pipeline_is_submitted_from_elsewhere(
+    platform: Starter, elsewhere: Starter, given: dict[str, str]
+) -> None:
+    words = ("submit", "counted", "--version", "0123abcd", "--experiment", "nightly", "--wait")
+    done = elsewhere.millpond(*words, env=given)
+    link = done.stdout.splitlines()[0]
+    run = link.rpartition("/")[2]
+    assert link == f"{given['MILLPOND_ENDPOINT']}/runs/{run}"
+    assert "experiment  nightly" in done.stdout
+    assert "first  succeeded" in done.stderr and "second  succeeded" in done.stderr
+    record = platform.json("runs", "show", run, "--json")
+    assert record["status"] == "succeeded"
+    assert (record["commit"], record["dirty"]) == ("0123abcd", None)
+    # The end of a run is that of the command.
+    failing = elsewhere.millpond(*words, "--json", "-p", "seconds=-1", env=given, check=False)
+    told = json.loads(failing.stdout)
+    assert failing.returncode == 1 and told["state"] == "failed"
+    assert "must be non-negative" in told["steps"]["second"]["error"]["message"]
+    assert platform.json("token", "list", "--json")[0]["used"]
+
+
+def test_what_is_wrong_with_a_submission_is_told(
+    platform: Starter, elsewhere: Starter, given: dict[str, str]
+) -> None:
+    def refused(*words: str, **changed: str) -> str:
+        done = elsewhere.millpond("submit", *words, env={**given, **changed}, check=False)
+        assert done.returncode in (1, 2), done.stdout
+        assert given["MILLPOND_TOKEN"] not in done.stderr
+        return done.stderr
+
+    assert "did you mean seconds?" in refused("counted", "-p", "second=1")
+    assert "the token is not known here" in refused("counted", MILLPOND_TOKEN="mlp_wrong")
+    landing = f"http://localhost:{platform.gateway_port}"
+    assert "takes no pipelines (404)" in refused("counted", "--endpoint", landing)
+    assert "nothing answers at http://localhost:1" in refused("counted", "--endpoint", "http://localhost:1")
+    assert "does not belong into a command" in refused("counted", "--token", given["MILLPOND_TOKEN"])
+    assert "there is no token" in refused("counted", MILLPOND_TOKEN="")
+    other = elsewhere.project / "other"
+    shutil.copytree(elsewhere.project / "counted", other)
+    (other / "pipeline.yaml").write_text(_COUNTED.replace("name: counted", "name: other"))
+    assert "is for count*, not for other" in refused("other")
+    # A body that is too large is refused also where it was not the command that sent it.
+    at = f"http://127.0.0.1:{platform.gateway_port}/api/v1/code/{'0' * 64}"
+    headers = {"Host": urlsplit(given["MILLPOND_ENDPOINT"]).netloc}
+    headers["Authorization"] = f"Bearer {given['MILLPOND_TOKEN']}"
+    large = requests.put(at, headers=headers, data=bytes((64 << 20) + 1), timeout=60)
+    assert large.status_code == 413 and "64 MiB" in large.json()["error"]
+    tokens = f"http://127.0.0.1:{platform.gateway_port}/api/v1/tokens"
+    assert requests.get(tokens, headers=headers, timeout=30).status_code == 403
+
+
+def test_the_workflow_of_github_runs_it(elsewhere: Starter, given: dict[str, str], tmp_path: Path) -> None:
+    file = EXAMPLES / "ci/.github/workflows/pipeline.yml"
+    checker = [sys.executable, "-m", "check_jsonschema", "--builtin-schema", "vendor.github-workflows"]
+    subprocess.run([*checker, str(file)], check=True, capture_output=True)
+    workflow = yaml.safe_load(file.read_text())
+    assert workflow["env"]["VERSION"] == millpond.__version__
+    step = workflow["jobs"]["run"]["steps"][-1]
+    summary = tmp_path / "summary"
+    # As GitHub runs it: `shell: bash` is this command.
+    script = tmp_path / "step.sh"
+    script.write_text(step["run"])
+    names = {**os.environ, **given, "PIPELINE": "counted", "EXPERIMENT": "me/flights@main", "ONCE": ""}
+    names |= {"GITHUB_SHA": "f" * 40, "GITHUB_STEP_SUMMARY": str(summary)}
+    names["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    assert set(step["env"]) <= set(names)
+    command = ["bash", "--noprofile", "--norc", "-e", "-o", "pipefail", str(script)]
+
+    def ran() -> subprocess.CompletedProcess[str]:
+        return subprocess.run(command, cwd=elsewhere.project, env=names, text=True, capture_output=True)
+
+    good = ran()
+    assert good.returncode == 0, good.stderr
+    assert "/runs/" in summary.read_text() and "me/flights@main" in summary.read_text()
+    names["MILLPOND_TOKEN"] = "revoked"
+    assert ran().returncode == 1
+
+
+def test_each_commit_starts_one_run_whatever_is_killed(
+    platform: Starter, elsewhere: Starter, given: dict[str, str]
+) -> None:
+    (elsewhere.project / "counted/pipeline.yaml").write_text(_COUNTED.replace("default: 0}", "default: 4}"))
+    elsewhere.millpond("submit", "counted", "-p", "seconds=0", "--wait", env=given)
+    assert _runs_for_commits(platform) == [], "what was there before starts nothing"
+    (platform.project / "raw.csv").write_text("2\n")
+    platform.millpond("repo", "put", "raw", "raw.csv", "-m", "one")
+    _until(lambda: any(run["status"] == "running" for run in _runs_for_commits(platform)))
+    (run,) = _runs_for_commits(platform)
+    _until(lambda: platform.json("runs", "show", run["id"], "--json")["steps"]["first"]["status"] == "done")
+    _kill(platform)
+    (platform.project / "raw.csv").write_text("3\n")
+    platform.millpond("repo", "put", "raw", "raw.csv", "-m", "two")
+    _until(lambda: [found["status"] for found in _runs_for_commits(platform)] == ["succeeded"] * 2)
+    _kill(platform)
+    platform.millpond("wait", "pipelines")
+    newest, taken_up = _runs_for_commits(platform)
+    assert taken_up["id"] == run["id"] and taken_up["resumed"], "the run that was killed was gone on with"
+    assert "first of" in platform.millpond("runs", "show", run["id"], "--step", "first").stdout
+    log = platform.json("repo", "log", "raw", "--json")
+    wanted = [commit["id"] for commit in log][:2]
+    assert [found["parameters"]["commit"] for found in (newest, taken_up)] == wanted
+
+
+def _kill(platform: Starter) -> None:
+    """Kill the component's process with no warning, and wait for its next life."""
+    processes = json.loads((platform.project / ".millpond/run/processes.json").read_text())["services"]
+    (pid,) = [found["pid"] for found in processes if found["name"] == "pipelines"]
+    os.kill(pid, signal.SIGKILL)
+    _until(lambda: not Path(f"/proc/{pid}").exists() if Path("/proc").is_dir() else True)
+    platform.millpond("wait", "pipelines")
+
+
+def test_a_run_has_a_page(platform: Starter, elsewhere: Starter, given: dict[str, str]) -> None:
+    link = json.loads(elsewhere.millpond("submit", "counted", "--once", "--json", env=given).stdout)["url"]
+    browser = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    assert browser, "the browser tests need Chromium on PATH"
+    user, password = platform.credentials("gateway")
+    problems: list[str] = []
+    with sync_playwright() as playwright:
+        window = playwright.chromium.launch(executable_path=browser, args=["--no-sandbox", "--disable-gpu"])
+        page = window.new_page(viewport={"width": 1100, "height": 800})
+        page.on("console", lambda said: problems.append(said.text) if said.type == "error" else None)
+        page.goto(link)
+        page.get_by_label("User name").fill(user)
+        page.get_by_label("Password").fill(password)
+        page.get_by_role("button", name="Sign in").click()
+        page.wait_for_url(link)
+        # It asks for itself again until the run is over.
+        page.locator("header .badge", has_text="succeeded").wait_for(timeout=60_000)
+        row = page.get_by_role("row", name=re.compile("^first"))
+        assert "succeeded" in row.inner_text()
+        _shoot(page, "run")
+        row.get_by_role("link", name="log").click()
+        page.get_by_text("first of none").wait_for()
+        page.go_back()
+        page.get_by_role("link", name="counted").click()
+        page.get_by_text("commits on raw@main").first.wait_for()
+        _shoot(page, "pipeline")
+        page.get_by_role("link", name="All pipelines").click()
+        page.get_by_role("row", name="numbers").first.wait_for()
+        _shoot(page, "pipelines")
+        assert problems == []
+        window.close()
+
+
+def test_the_clock_starts_each_instant_once(platform: Starter, elsewhere: Starter) -> None:
+    def ticks() -> list[dict[str, Any]]:
+        runs = platform.json("runs", "--pipeline", "numbers", "--json")
+        return [run for run in runs if run["parameters"]["start"] == 8 and run["status"] == "succeeded"]
+
+    _until(ticks)
+    client = _client(platform, "millpond")
+    assert isinstance(client, Millpond)
+    assert client.schedule("numbers") == "* * * * *"
+    causes = [client.service.run(run["id"])["cause"] for run in ticks()]
+    assert all(cause.startswith("the schedule * * * * * at ") for cause in causes)
+    assert len(set(causes)) == len(causes)
+    platform.millpond("pipeline", "withdraw", "numbers")
+    done = platform.millpond("pipeline", "withdraw", "number", check=False)
+    assert "no pipeline number was handed over" in done.stderr
+
+
+def _shoot(page: Any, name: str) -> None:
+    folder = os.environ.get("MILLPOND_SCREENSHOTS")
+    if folder:
+        page.screenshot(path=str(Path(folder) / f"{name}.png"))

@@ -6,6 +6,8 @@ from millpond.catalogue import Catalogue
 from reference.markdown import code, table
 
 SETTINGS = {
+    "MILLPOND_ENDPOINT": "The platform that `millpond submit` sends pipelines to",
+    "MILLPOND_TOKEN": "What `millpond submit` shows there; `millpond token create` makes it",
     "MILLPOND_CACHE_DIR": "Where installs are kept and shared",
     "MILLPOND_USER": "Whom a component becomes that refuses to run as root, when Millpond is root: `nobody`",
     "MILLPOND_MAVEN_REPOSITORY": "The base URL of the Maven repository to take jars from",
@@ -43,7 +45,9 @@ STEPS = {
 SERVICES = {
     "MILLPOND_SUPERVISED": "`SERVICE@RUN`, in every process of a platform, so that none is lost",
     "MILLPOND_COMPONENT": "The name that the flavour gives to model serving",
-    "MILLPOND_RUN_DIR": "The supervisor's folder, for model serving",
+    "MILLPOND_RUN_DIR": "The supervisor's folder, for model serving and pipelines",
+    "MILLPOND_PIPELINES_DATA": "Where the component pipelines keeps what was handed over to it",
+    "MILLPOND_PIPELINES_PASSWORD": "The password of its API, which the gateway presents",
     "MILLPOND_SERVING_DATA": "Where model serving keeps its deployments",
     "MILLPOND_SERVING_PORTS": "The range of ports for model servers, FIRST-LAST",
     "MILLPOND_ROUTER_PORT": "Where inference graphs answer, and requests wait for a sleeping model",

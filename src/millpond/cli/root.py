@@ -58,6 +58,8 @@ COMMANDS: dict[str, Entry] = {
     "demo": Entry(_PIPELINES, "Bring up the starter platform and run a demo on it", "demo"),
     "run": Entry(_PIPELINES, "Run a pipeline on the platform", "run"),
     "pipeline": Entry(_PIPELINES, "Check, draw, run, cancel, resume and backfill pipelines", "pipeline"),
+    "submit": Entry(_PIPELINES, "Send a pipeline to a platform elsewhere, and run it there", "submit"),
+    "token": Entry(_PIPELINES, "Make and revoke tokens with which CI submits pipelines", "token"),
     "runs": Entry(_PIPELINES, "List the runs, or show one", "runs"),
     "deploy": Entry(_MODELS, "Serve a model, alone or as canary, shadow, arm or rollout", "deploy"),
     "deployments": Entry(_MODELS, "List what serves, or show one deployment", "deployments"),

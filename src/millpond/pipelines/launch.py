@@ -26,6 +26,9 @@ from millpond.pipelines.parameters import resolve
 from millpond.pipelines.plan import chosen
 from millpond.pipelines.record import RunRecord, Runs, new_id
 
+SENT = "submitted-code"
+"""The folder of all copies of pipelines that were sent here, below the data of the component `pipelines`."""
+
 
 class Launch:
     """A run that could start.
@@ -37,6 +40,8 @@ class Launch:
         only: run these steps and what they need.
         force: steps whose earlier results are not taken, or ``all``.
         resume: the id of the run to go on with, in place of a new one.
+        run: the id of the new run, where somebody has chosen it before.
+        code: commit of the code, and whether files were changed since, for a folder that is a copy.
 
     Raises:
         DocumentError, UsageError: the file, a parameter or a step's name is wrong.
@@ -52,6 +57,8 @@ class Launch:
         force: Sequence[str] = (),
         engine: str = "dask",
         resume: str | None = None,
+        run: str | None = None,
+        code: tuple[str | None, bool | None] | None = None,
     ) -> None:
         self.pipeline: Pipeline = read_pipeline(pipeline)
         self.parameters = dict(parameters or {})
@@ -60,7 +67,8 @@ class Launch:
         self.runs = runs
         self.only, self.force, self.engine = list(only), list(force), engine
         self.resume = resume is not None
-        self.id = resume or new_id(self.pipeline.name)
+        self.id = resume or run or new_id(self.pipeline.name)
+        self.code = code
 
     @classmethod
     def of_record(cls, record: RunRecord) -> Launch:
@@ -77,6 +85,8 @@ class Launch:
             force=record.force,
             engine=record.engine,
             resume=record.id,
+            # Of a copy that was sent from elsewhere, git here knows nothing, or something else.
+            code=(record.commit, record.dirty) if SENT in Path(record.file).parts else None,
         )
 
     def start(
@@ -133,6 +143,8 @@ class Running:
         argv += ["--parameters-file", self._parameters.name]
         argv += ["--environments-file", self._environments.name]
         argv += ["--resume"] if launch.resume else []
+        if launch.code is not None:
+            argv += ["--commit", launch.code[0] or "", *(["--dirty"] if launch.code[1] else [])]
         argv += [word for name in launch.only for word in ("--only", name)]
         argv += [word for name in launch.force for word in ("--force", name)]
         self._errors: deque[str] = deque(maxlen=30)

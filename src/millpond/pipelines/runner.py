@@ -69,6 +69,7 @@ class Runner:
         tell: takes the events.
         resume: go on with the run `run`; its steps that are done and unchanged are not run again.
         environments: installed environments of steps that have their own, by the steps' names.
+        code: commit of the code, and whether files were changed since; what git says of the folder when None.
     """
 
     def __init__(
@@ -84,8 +85,10 @@ class Runner:
         engine: str = "dask",
         resume: bool = False,
         environments: Mapping[str, StepEnvironment] | None = None,
+        code: tuple[str | None, bool | None] | None = None,
     ) -> None:
         self.environments = environments
+        self.code = code
         self.pipeline = pipeline
         self.runs = Runs(runs)
         self.tell = tell
@@ -177,7 +180,7 @@ class Runner:
         return "cancelled" if (self.record.folder / CANCEL).exists() else "failed"
 
     def _new_record(self, planned: Planned, code: str) -> RunRecord:
-        commit, dirty = provenance.commit(self.pipeline.folder)
+        commit, dirty = self.code or provenance.commit(self.pipeline.folder)
         steps = {
             task.name: StepRecord(task.name, task.kind, list(task.needs), code=task.code, static=task.static)
             for task in planned.tasks
@@ -329,6 +332,8 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--force", action="append", default=[])
     parser.add_argument("--engine", default="dask")
     parser.add_argument("--environments-file", type=Path, help="a JSON object: step -> its environment")
+    parser.add_argument("--commit", help="the version of the code, where git cannot tell; empty for none")
+    parser.add_argument("--dirty", action="store_true", help="files were changed since that version")
     parser.add_argument("--resume", action="store_true", help="go on with the run that --run names")
     options = parser.parse_args(arguments)
 
@@ -353,6 +358,7 @@ def main(arguments: list[str] | None = None) -> int:
             engine=options.engine,
             resume=options.resume,
             environments=_environments(options.environments_file),
+            code=None if options.commit is None else (options.commit or None, options.dirty or None),
         )
         status = runner.run().status
     except MillpondError as error:

@@ -14,6 +14,7 @@ from millpond.cli.commands.export import command as export
 from millpond.cli.commands.run import command as run
 from millpond.cli.commands.run import parse_parameters
 from millpond.cli.commands.submission import command as submit
+from millpond.cli.commands.submission import withdraw
 from millpond.cli.session import Session, file_option, json_option, pass_session
 from millpond.cli.style import columns, faint, hint, note, out, paint, seconds_text
 
@@ -31,6 +32,7 @@ def command() -> None:
 command.add_command(run)
 command.add_command(submit)
 command.add_command(export)
+command.add_command(withdraw)
 
 
 @command.command("check")

@@ -1,4 +1,4 @@
-"""``millpond pipeline submit``: the same pipeline file, run by Prefect or Airflow."""
+"""``millpond pipeline submit``: the same pipeline file, run by Prefect, Airflow or the platform itself."""
 
 from __future__ import annotations
 
@@ -21,7 +21,9 @@ _WAIT = 0.5
 
 @click.command("submit")
 @click.argument("pipeline", type=click.Path(path_type=Path), metavar="PIPELINE")
-@click.option("--engine", type=click.Choice(["prefect", "airflow"]), help="The platform's own when left out")
+@click.option(
+    "--engine", type=click.Choice(["prefect", "airflow", "millpond"]), help="The platform's own when left out"
+)
 @click.option("-p", "parameters", multiple=True, metavar="NAME=VALUE", help="A parameter of the pipeline")
 @click.option("--schedule", metavar="CRON", help="Run it by this schedule, with these parameters")
 @click.option("--no-start", is_flag=True, help="Hand it over, start no run now")
@@ -97,6 +99,24 @@ def command(
     context.exit(code)
 
 
+@click.command("withdraw")
+@click.argument("name")
+@file_option
+@json_option
+@pass_session
+def withdraw(session: Session, name: str) -> None:
+    """Take pipeline NAME back from the platform's own engine: nothing starts it any more. Its runs stay."""
+    from millpond.pipelines.handover.millpond import Millpond
+
+    engine = _engine(session.local_target(), "millpond")
+    assert isinstance(engine, Millpond)
+    engine.service.withdraw(name)
+    if session.json:
+        out(json.dumps({"withdrawn": name}))
+    else:
+        note(f"{name} starts no more by itself")
+
+
 def _engine(target: LocalTarget, wanted: str | None) -> WorkflowEngine:
     """The engine of the flavour that is meant: the one that was asked for, else the first."""
     from millpond.pipelines.handover.engine import engine_of
@@ -107,7 +127,10 @@ def _engine(target: LocalTarget, wanted: str | None) -> WorkflowEngine:
 
 def _provider(target: LocalTarget, engine: str) -> str | None:
     """The node whose component is an engine of this name."""
-    found = (name for name, node in target.platform.nodes.items() if node.component.name == engine)
+    from millpond.pipelines.handover.engine import COMPONENTS
+
+    component = COMPONENTS[engine]
+    found = (name for name, node in target.platform.nodes.items() if node.component.name == component)
     return next(found, None)
 
 

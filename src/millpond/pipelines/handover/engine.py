@@ -11,7 +11,9 @@ from millpond.model.errors import MillpondError, did_you_mean
 from millpond.pipelines.handover.document import Handover
 
 State = Literal["queued", "running", "succeeded", "failed", "skipped", "cancelled"]
-NAMES = ("prefect", "airflow")
+NAMES = ("prefect", "airflow", "millpond")
+COMPONENTS = {"prefect": "prefect", "airflow": "airflow", "millpond": "pipelines"}
+"""Which component of the catalogue is which engine."""
 _VARIABLES = {
     "engine": "MILLPOND_WORKFLOW_ENGINE",
     "url": "MILLPOND_WORKFLOW_URL",
@@ -88,13 +90,17 @@ def engine_of(variables: Mapping[str, str], wanted: str | None = None) -> Workfl
     if not found["engine"] or not found["url"]:
         raise MillpondError(
             "no workflow engine is there",
-            hint=f"add the component {wanted or 'prefect'} to the flavour, then `millpond up`",
+            hint=f"add the component {COMPONENTS[wanted or 'millpond']} to the flavour, then `millpond up`",
         )
     if wanted and wanted != found["engine"]:
         raise MillpondError(
             f"the platform's workflow engine is {found['engine']}, not {wanted}",
-            hint=f"add the component {wanted} to the flavour, then `millpond up`",
+            hint=f"add the component {COMPONENTS[wanted]} to the flavour, then `millpond up`",
         )
+    if found["engine"] == "millpond":
+        from millpond.pipelines.handover.millpond import Millpond
+
+        return Millpond(found["url"], found["username"], found["password"])
     if found["engine"] == "airflow":
         from millpond.pipelines.handover.airflow import Airflow
 
