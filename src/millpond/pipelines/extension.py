@@ -50,6 +50,8 @@ BUILTIN: dict[Group, dict[str, str]] = {
         "http": "millpond.pipelines.sinks.http:HttpSink",
         "kafka": "millpond.pipelines.sinks.kafka:KafkaSink",
         "eventhubs": "millpond.pipelines.sinks.eventhubs:EventHubsSink",
+        "synapse": "millpond.pipelines.sinks.synapse:SynapseSink",
+        "sqlserver": "millpond.pipelines.sinks.synapse:SynapseSink",
     },
     "millpond.engines": {"dask": "millpond.pipelines.engines.dask:DaskEngine"},
 }

@@ -23,6 +23,7 @@ from millpond.query.indices import Indices
 from millpond.query.places import Lake, lake_edits
 from millpond.query.reading import only_reads
 from millpond.query.sources import Source, found_in
+from millpond.query.sqlserver import SqlServer
 from millpond.query.tables import DATABASE, Mention, Tables, mentions
 from millpond.query.topics import Topics
 from millpond.query.words import Edited, Word, literal, words
@@ -93,7 +94,9 @@ class Session:
             ) from None
         self.connection.execute(f"SET file_search_path = {literal(str(self.folder))}")
         self._tables = Tables(self.connection, names)
-        self._adapters = Adapters(self.connection, names, (Topics.found_in, Indices.found_in))
+        self._adapters = Adapters(
+            self.connection, names, (Topics.found_in, Indices.found_in, SqlServer.found_in)
+        )
         self._extensions: set[str] = set()
         self._attached: set[str] = set()
         self._signed = False
