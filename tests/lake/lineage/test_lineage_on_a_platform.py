@@ -8,6 +8,7 @@ import subprocess
 import time
 from collections.abc import Iterator
 from itertools import pairwise
+from pathlib import Path
 from textwrap import dedent
 from typing import Any
 
@@ -15,6 +16,7 @@ import pytest
 import requests
 from openlineage_classes import hold
 
+from millpond.lake.repository.keys import VARIABLE
 from starter import Starter
 
 NAME = "heights"
@@ -58,8 +60,17 @@ RAW = "age,height\n0,50\n1,75\n2,87\n3,96\n"
 
 @pytest.fixture(scope="module")
 def predicted(starter: Starter, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]:
-    """A model that a pipeline trained from a repository, deployed by hand, and asked once."""
+    """A model that a pipeline trained from an encrypted repository, deployed by hand, and asked once.
+
+    The commands and the steps on the platform's workers open the repository with the same key file.
+    """
     folder = tmp_path_factory.mktemp(NAME)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(VARIABLE, str(tmp_path_factory.mktemp("keys") / "lake.key"))
+        yield from _predicted(starter, folder)
+
+
+def _predicted(starter: Starter, folder: Path) -> Iterator[dict[str, Any]]:
     (folder / "heights.csv").write_text(RAW)
     (folder / "pipeline.yaml").write_text(dedent(PIPELINE))
     (folder / "growth.py").write_text(dedent(STEPS))
@@ -69,7 +80,7 @@ def predicted(starter: Starter, tmp_path_factory: pytest.TempPathFactory) -> Ite
     found = subprocess.run(
         ["git", "-C", str(folder), "rev-parse", "HEAD"], check=True, capture_output=True, text=True
     )
-    starter.millpond("repo", "create", NAME)
+    starter.millpond("repo", "create", NAME, "--encrypt")
     try:
         starter.millpond(
             "repo", "put", NAME, str(folder / "heights.csv"), "--to", "raw/", "-m", "as measured"
@@ -86,7 +97,7 @@ def predicted(starter: Starter, tmp_path_factory: pytest.TempPathFactory) -> Ite
         )
         assert answer.ok, answer.text
         prediction = answer.headers["x-request-id"]
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 120
         while starter.millpond("lake", "ls", f"predictions/default/{NAME}", check=False).returncode:
             assert time.monotonic() < deadline, "the prediction is not in the lake"
         yield {"id": prediction, "run": record["id"], "code": found.stdout.strip(), "record": record}
