@@ -6,6 +6,8 @@ interface is provided by the component under test.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
 
 from starter import Starter
@@ -15,3 +17,19 @@ from starter import Starter
 def environment(starter: Starter) -> dict[str, str]:
     """The names of all interfaces, as ``millpond env`` gives them to user code."""
     return starter.env
+
+
+@pytest.fixture(scope="package")
+def workflows(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Starter]:
+    """A platform with every workflow engine, and all that the demos need."""
+    found = Starter(tmp_path_factory.mktemp("workflows"))
+    (found.project / "millpond.yaml").write_text(
+        "name: workflows\n"
+        "components: {gateway: {}, seaweedfs: {}, mlflow: {}, dask: {}, serving: {}, prefect: {},"
+        " airflow: {}, pipelines: {every: 1}}\n"
+    )
+    try:
+        found.millpond("up", timeout=600)
+        yield found
+    finally:
+        found.millpond("destroy", "--yes", check=False)

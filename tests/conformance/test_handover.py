@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -12,33 +11,20 @@ from starter import EXAMPLES, Starter
 
 pytestmark = pytest.mark.slow
 
-_FLAVOUR = "name: engines\ncomponents: [gateway, seaweedfs, mlflow, dask, serving, prefect, airflow]\n"
 _FILES = ("flights", "weather", "planes", "airports", "joined", "learn", "judge")
 _VALUES = ("metrics", "baselines", "importance", "predictions")
 
 
-@pytest.fixture(scope="module")
-def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Starter]:
-    """A platform with Dask, Prefect and Airflow."""
-    found = Starter(tmp_path_factory.mktemp("engines"))
-    (found.project / "millpond.yaml").write_text(_FLAVOUR)
-    try:
-        found.millpond("up", timeout=600)
-        yield found
-    finally:
-        found.millpond("destroy", "--yes", check=False)
-
-
-def test_flights_come_to_the_same_on_dask_prefect_and_airflow(platform: Starter) -> None:
-    found = {"dask": _ports(platform.run(EXAMPLES / "flights", trees="20"))}
+def test_flights_come_to_the_same_on_dask_prefect_and_airflow(workflows: Starter) -> None:
+    found = {"dask": _ports(workflows.run(EXAMPLES / "flights", trees="20"))}
     for engine in ("prefect", "airflow"):
         # Nothing is to be taken over from the run before.
-        (platform.project / ".millpond/runs/results.sqlite").unlink()
+        (workflows.project / ".millpond/runs/results.sqlite").unlink()
         words = ("--engine", engine, "-p", "trees=20", "--wait", "--json")
-        done = platform.millpond("pipeline", "submit", str(EXAMPLES / "flights"), *words, timeout=600)
+        done = workflows.millpond("pipeline", "submit", str(EXAMPLES / "flights"), *words, timeout=600)
         told = json.loads(done.stdout.splitlines()[-1])
         assert told["state"] == "succeeded"
-        record = platform.json("runs", "show", told["run"], "--json")
+        record = workflows.json("runs", "show", told["run"], "--json")
         assert record["status"] == "succeeded" and record["engine"] == engine
         assert {step["status"] for step in record["steps"].values()} == {"done"}
         found[engine] = _ports(record)

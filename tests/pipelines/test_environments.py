@@ -54,7 +54,7 @@ def run(project: Project, parameters: dict[str, object] | None = None, **options
     """Run as the command line does, with the environments of the steps."""
     project.events = []
     launch = project.launch(parameters, **options)
-    found = step_environments(launch, project.folder / ".millpond")
+    found = step_environments(launch.pipeline, launch.steps, project.folder / ".millpond")
     with launch.start(project.cluster.python, project.env(), found) as running:
         project.events.extend(running)
         return running.record

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import datetime
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from millpond.model.errors import MillpondError
 from millpond.pipelines.document import read_pipeline
-from millpond.pipelines.handover import airflow, prefect
+from millpond.pipelines.handover import airflow, control, prefect
 from millpond.pipelines.handover.document import Handover, hand_over
-from millpond.pipelines.handover.engine import engine_of
+from millpond.pipelines.handover.engine import RunView, engine_of
 from millpond.pipelines.handover.process import run_id
+from millpond.pipelines.record import Runs
 
 _PIPELINE = """\
 name: two-steps
@@ -85,3 +88,38 @@ def test_a_missing_engine_is_told_with_the_way_to_have_one() -> None:
     there = {"MILLPOND_WORKFLOW_ENGINE": "prefect", "MILLPOND_WORKFLOW_URL": "http://127.0.0.1:4200/api"}
     with pytest.raises(MillpondError, match="is prefect, not airflow"):
         engine_of(there, "airflow")
+
+
+def test_a_run_between_two_steps_can_be_stopped_and_its_record_says_so(tmp_path: Path) -> None:
+    _handed(tmp_path)
+    run = "20261124-050000-two-steps-ab12"
+    command = [sys.executable, "-m", "millpond.pipelines.step", "--pipeline", str(tmp_path / "project")]
+    command += ["--runs", str(tmp_path / "runs"), "--run", run, "--engine-run", "theirs", "--engine", "other"]
+    done = subprocess.run([*command, "--step", "first"], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    runs = Runs(tmp_path / "runs")
+    asked = Stopped()
+    record = control.cancel(asked, runs, runs.find("last"))  # type: ignore[arg-type]
+    assert asked.stopped == [("two-steps", "theirs")]
+    assert record.status == "cancelled"
+    assert {name: step.status for name, step in record.steps.items()} == {
+        "first": "done",
+        "second": "cancelled",
+    }
+    with pytest.raises(MillpondError, match="other cannot go on with a run"):
+        control.resume(asked, record)  # type: ignore[arg-type]
+
+
+class Stopped:
+    """An engine that stops at once what it is asked to stop, and cannot do more."""
+
+    name = "other"
+
+    def __init__(self) -> None:
+        self.stopped: list[tuple[str, str]] = []
+
+    def cancel(self, pipeline: str, run: str) -> None:
+        self.stopped.append((pipeline, run))
+
+    def run(self, pipeline: str, run: str) -> RunView:
+        return RunView("cancelled" if self.stopped else "running")

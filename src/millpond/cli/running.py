@@ -17,6 +17,7 @@ from millpond.model.errors import MillpondError
 
 if TYPE_CHECKING:
     from millpond.cli.run_views import RunView
+    from millpond.pipelines.document import Pipeline
     from millpond.pipelines.environments import StepEnvironment
     from millpond.pipelines.launch import Launch
     from millpond.targets.kubernetes.target import KubernetesTarget
@@ -69,7 +70,9 @@ def run_launch(
     _workspace(target).create()
     lock = launch.pipeline.lock or shipped("science")
     install = asyncio.run(installed(lock, offline=offline, as_json=as_json))
-    environments = step_environments(launch, _workspace(target).root, offline=offline, as_json=as_json)
+    environments = step_environments(
+        launch.pipeline, launch.steps, _workspace(target).root, offline=offline, as_json=as_json
+    )
     if not as_json:
         note(f"{strong(launch.pipeline.name, sys.stderr)}  {faint(f'run {launch.id}', sys.stderr)}")
     with (
@@ -109,7 +112,7 @@ def _reached(target: LocalTarget | KubernetesTarget) -> Iterator[dict[str, str]]
 
 
 def step_environments(
-    launch: Launch, state: Path, *, offline: bool = False, as_json: bool = False
+    pipeline: Pipeline, steps: Collection[str], state: Path, *, offline: bool = False, as_json: bool = False
 ) -> dict[str, StepEnvironment]:
     """The environments of a run's steps that have their own, locked and installed where they are not yet.
 
@@ -124,8 +127,8 @@ def step_environments(
     from millpond.targets.local.installs import default_root
 
     found = {}
-    for step, environment in wanted(launch.pipeline).items():
-        if step not in launch.steps:
+    for step, environment in wanted(pipeline).items():
+        if step not in steps:
             continue
         folder = state / "environments"
         if not environment.kept(folder).is_file() and not as_json:

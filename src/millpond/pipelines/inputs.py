@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -56,7 +56,7 @@ def condition_holds(task: StepTask, shared: Shared, upstream: Mapping[str, Outco
         name = ".".join(expression.path[:2])
         if name not in task.conditions:
             return of(expression)
-        value = value_of(reference_of(task.conditions[name], upstream), "condition", Path())
+        value = value_of(reference_of(task.conditions[name], upstream), "condition", Path)
         for key in expression.path[2:]:
             value = value[key]
         return value
@@ -91,8 +91,12 @@ def reference_of(source: InputTask, upstream: Mapping[str, Outcome]) -> Referenc
     return Reference(pinned, stat.version, stat.sha256, stat.size, kind, options=source.options)
 
 
-def value_of(reference: Reference, port: str, scratch: Path) -> Any:
-    """The value of an input; a list of values for what a fan gave."""
+def value_of(reference: Reference, port: str, scratch: Callable[[], Path]) -> Any:
+    """The value of an input; a list of values for what a fan gave.
+
+    Args:
+        scratch: makes a folder for files; most values need none.
+    """
     if reference.type == LIST:
         return [
             value_of(Reference.from_dict(item), f"{port}-{number}", scratch)
@@ -103,7 +107,7 @@ def value_of(reference: Reference, port: str, scratch: Path) -> Any:
     if reference.type == "reference":
         return reference
     if reference.type in ("table", "file"):
-        return codec.decode(reference, local_file(reference, port, scratch))
+        return codec.decode(reference, local_file(reference, port, scratch()))
     data = open_store().read(reference.path)
     _same(reference, data)
     return codec.decode(reference, data)

@@ -138,7 +138,7 @@ class Result:
         """
         env.apply()
         folder = Path(tempfile.mkdtemp(prefix="millpond-output-"))
-        return value_of(self.outputs[name], name, folder)
+        return value_of(self.outputs[name], name, lambda: folder)
 
     def __repr__(self) -> str:
         took = f" after {self.record.seconds:.1f} s" if self.record.seconds is not None else ""

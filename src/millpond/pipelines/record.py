@@ -76,7 +76,10 @@ class StepRecord:
 
 @dataclass
 class RunRecord:
-    """One run. Times are seconds since the epoch, `resumed` several; `folder` is where the record lies."""
+    """One run. Times are seconds since the epoch, `resumed` several; `folder` is where the record lies.
+
+    A run that was handed over is called `engine_run` by its engine.
+    """
 
     id: str
     pipeline: str
@@ -88,6 +91,7 @@ class RunRecord:
     user: str = ""
     host: str = ""
     engine: str = "dask"
+    engine_run: str | None = None
     parameters: dict[str, Any] = field(default_factory=dict)
     commit: str | None = None
     dirty: bool | None = None

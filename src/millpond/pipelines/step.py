@@ -37,6 +37,7 @@ from millpond.model.errors import MillpondError, UsageError, did_you_mean
 from millpond.pipelines import provenance
 from millpond.pipelines.bundle import pack, unpack
 from millpond.pipelines.document import read_pipeline
+from millpond.pipelines.environments import StepEnvironment
 from millpond.pipelines.graph import port_of
 from millpond.pipelines.handover.process import run_id
 from millpond.pipelines.index import Index
@@ -61,7 +62,8 @@ class HandedRun:
         runs: the folder of the project's records.
         run: the run's id, the same for all its steps.
         parameters: as the user gave them.
-        engine: the name of the engine, for the record.
+        engine: the name of the engine, for the record, and `engine_run` its own name of the run.
+        environments: of the steps that have their own, installed here.
         commit: the version of the code, where the folder itself cannot tell.
         out: takes what the step prints and logs; what it prints is caught, so this is no ``sys.stdout``.
     """
@@ -74,7 +76,9 @@ class HandedRun:
         parameters: Mapping[str, Any],
         *,
         engine: str,
+        engine_run: str | None = None,
         commit: str | None = None,
+        environments: Mapping[str, StepEnvironment] | None = None,
         out: IO[str],
     ) -> None:
         self.out = out
@@ -84,6 +88,8 @@ class HandedRun:
         self.id = run
         self.parameters = dict(parameters)
         self.engine = engine
+        self.engine_run = engine_run
+        self.environments = environments
         self.commit = commit
 
     def step(self, name: str, *, attempt: int | None = None, last: bool = True) -> bool:
@@ -171,7 +177,7 @@ class HandedRun:
 
     def _begin(self, kept: Path) -> None:
         values = resolve(self.pipeline.parameters, self.parameters)
-        planned = plan(self.pipeline, values, self.id, chosen(self.pipeline, [], []), [])
+        planned = plan(self.pipeline, values, self.id, chosen(self.pipeline, [], []), [], self.environments)
         bundle, code = pack(self.pipeline.folder)
         commit, dirty = provenance.commit(self.pipeline.folder)
         record = RunRecord(
@@ -182,6 +188,7 @@ class HandedRun:
             user=provenance.user(),
             host=os.uname().nodename,
             engine=self.engine,
+            engine_run=self.engine_run,
             parameters=as_plain(values),
             commit=self.commit or commit,
             dirty=None if self.commit else dirty,
@@ -322,6 +329,10 @@ def main(arguments: list[str] | None = None) -> int:
             run,
             {**json.loads(options.parameters), **dict(_pair(text) for text in options.parameter)},
             engine=options.engine,
+            engine_run=options.engine_run or options.key,
+            environments={
+                name: StepEnvironment.of(one) for name, one in json.loads(options.environments).items()
+            },
             commit=options.commit,
             out=os.fdopen(os.dup(1), "w", encoding="utf-8"),
         )
@@ -349,6 +360,8 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--parameters", default="{}", help="a JSON object")
     parser.add_argument("--parameter", action="append", default=[], metavar="NAME=VALUE")
     parser.add_argument("--engine", default="other", help="its name, for the record")
+    parser.add_argument("--engine-run", help="its own name of the run, for the record")
+    parser.add_argument("--environments", default="{}", help="of steps that have their own: a JSON object")
     tries = parser.add_mutually_exclusive_group()
     tries.add_argument("--attempt", type=int, help="which try this is, from 1; counted when left out")
     tries.add_argument("--retried", type=int, help="how often it was tried before")

@@ -127,7 +127,7 @@ def _call(
         return local_file(inputs[port], port, scratch.path)
 
     def decode(port: str) -> Any:
-        return value_of(inputs[port], port, scratch.path)
+        return value_of(inputs[port], port, lambda: scratch.path)
 
     def rendered(value: Any, names: Any = None, quote: Callable[[str], str] = str) -> Any:
         of = of_run(shared.parameters, shared.run, task.each)

@@ -20,6 +20,7 @@ from millpond.cli.style import columns, faint, hint, note, out, paint, seconds_t
 
 if TYPE_CHECKING:
     from millpond.pipelines.document import Pipeline
+    from millpond.pipelines.record import RunRecord
 
 PATH = click.argument("pipeline", type=click.Path(path_type=Path), metavar="PIPELINE")
 
@@ -122,16 +123,21 @@ def schema(session: Session, output: Path | None) -> None:
 @pass_session
 @click.pass_context
 def cancel(context: click.Context, session: Session, id: str) -> None:  # noqa: A002 - what the user types
-    """Stop run ID, also one of another terminal, and wait until its steps have stopped."""
+    """Stop run ID, also one of another terminal or a workflow engine, and wait until its steps stopped."""
     import time
 
+    from millpond.cli.commands.submission import engine_named
     from millpond.cli.exit_codes import ExitCode
+    from millpond.pipelines.handover import control
     from millpond.pipelines.journal import Journal
     from millpond.pipelines.record import Runs, alive
 
     runs = Runs(session.workspace().runs)
     record = runs.find(id)
-    if not alive(record.folder):
+    if control.handed(record) and record.status == "running":
+        workflow = engine_named(session.local_target(), record.engine)
+        record = control.cancel(workflow, runs, record)
+    elif not alive(record.folder):
         note(f"{record.id} does not run; it is {record.status}")
     else:
         Journal(record.folder).cancel()
@@ -159,9 +165,11 @@ def cancel(context: click.Context, session: Session, id: str) -> None:  # noqa: 
 def resume(context: click.Context, session: Session, id: str, offline: bool, verbose: bool) -> None:  # noqa: A002
     """Go on with run ID where it failed, was cancelled or killed, with the same parameters.
 
-    What is done and unchanged is not run again, also steps that say cache: false.
+    What is done and unchanged is not run again, also steps that say cache: false. A run that was handed over
+    is gone on with by its engine.
     """
     from millpond.cli.running import run_launch
+    from millpond.pipelines.handover import control
     from millpond.pipelines.launch import Launch
     from millpond.pipelines.record import Runs, alive
 
@@ -171,10 +179,34 @@ def resume(context: click.Context, session: Session, id: str, offline: bool, ver
     if record.status == "succeeded":
         note(f"{record.id} succeeded; there is nothing to go on with")
         return
+    if control.handed(record):
+        context.exit(_resumed_by_engine(session, record))
     code = run_launch(
         session.target(), Launch.of_record(record), offline=offline, logs=verbose, as_json=session.json
     )
     context.exit(code)
+
+
+def _resumed_by_engine(session: Session, record: RunRecord) -> int:
+    """Have the run's engine go on with it, watch it to its end, and give the exit code."""
+    from millpond.cli.commands.submission import engine_named, watched
+    from millpond.cli.exit_codes import ExitCode
+    from millpond.cli.running import require_ready
+    from millpond.pipelines.handover import control
+
+    if record.status == "running":
+        raise click.UsageError(f"the run {record.id} goes on")
+    target = session.local_target()
+    workflow = engine_named(target, record.engine)
+    require_ready(target, ("workflow",))
+    control.resume(workflow, record)
+    note(f"{workflow.name} goes on with {record.id}")
+    view = watched(workflow, record.pipeline, control.engine_run(record), quiet=session.json)
+    if session.json:
+        out(json.dumps({"run": record.id, "state": view.state}))
+    else:
+        out(f"{record.id}  {paint(view.state, view.state)}")
+    return ExitCode.OK if view.state == "succeeded" else ExitCode.FAILED
 
 
 @command.command("backfill")

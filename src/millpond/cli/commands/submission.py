@@ -51,7 +51,7 @@ def command(
     import asyncio
 
     from millpond.cli.environments import installed, shipped
-    from millpond.cli.running import require_ready
+    from millpond.cli.running import require_ready, step_environments
     from millpond.pipelines.clock import wrong_cron
     from millpond.pipelines.document import read_pipeline
     from millpond.pipelines.handover.document import hand_over
@@ -64,10 +64,13 @@ def command(
     given = {name: values[name] for name in words}
     if schedule and (wrong := wrong_cron(schedule)):
         raise click.UsageError(wrong)
-    workflow = _engine(target, engine)
+    workflow = engine_named(target, engine)
     require_ready(target, ("workflow",))
     install = asyncio.run(installed(found.lock or shipped("science"), offline=offline, as_json=session.json))
     place = target.workspace.root / "handover"
+    environments = step_environments(
+        found, found.steps, target.workspace.root, offline=offline, as_json=session.json
+    )
     handover = hand_over(
         found,
         place,
@@ -76,6 +79,7 @@ def command(
         env=install.env,
         defaults=given if schedule else None,
         schedule=schedule,
+        environments={name: one.as_dict() for name, one in environments.items()},
     )
     if not session.json:
         note(f"handing {found.name} over to {workflow.name}")
@@ -85,10 +89,10 @@ def command(
     if not no_start:
         run = workflow.start(found.name, given)
         told |= {"engine_run": run, "run": workflow.record(found.name, run)}
-        told["url"] = _link(target, workflow.name, workflow.page(found.name, run))
+        told["url"] = link(target, workflow.name, workflow.page(found.name, run))
     code = 0
     if wait and not no_start:
-        view = _watched(workflow, found.name, told["engine_run"], quiet=session.json)
+        view = watched(workflow, found.name, told["engine_run"], quiet=session.json)
         told["state"] = view.state
         told["steps"] = {name: step.__dict__ for name, step in view.steps.items()}
         code = 0 if view.state == "succeeded" else 1
@@ -108,7 +112,7 @@ def withdraw(session: Session, name: str) -> None:
     """Take pipeline NAME back from the platform's own engine: nothing starts it any more. Its runs stay."""
     from millpond.pipelines.handover.millpond import Millpond
 
-    engine = _engine(session.local_target(), "millpond")
+    engine = engine_named(session.local_target(), "millpond")
     assert isinstance(engine, Millpond)
     engine.service.withdraw(name)
     if session.json:
@@ -117,7 +121,7 @@ def withdraw(session: Session, name: str) -> None:
         note(f"{name} starts no more by itself")
 
 
-def _engine(target: LocalTarget, wanted: str | None) -> WorkflowEngine:
+def engine_named(target: LocalTarget, wanted: str | None) -> WorkflowEngine:
     """The engine of the flavour that is meant: the one that was asked for, else the first."""
     from millpond.pipelines.handover.engine import engine_of
 
@@ -134,13 +138,13 @@ def _provider(target: LocalTarget, engine: str) -> str | None:
     return next(found, None)
 
 
-def _link(target: LocalTarget, engine: str, page: str) -> str | None:
+def link(target: LocalTarget, engine: str, page: str) -> str | None:
     provider = _provider(target, engine)
     base = target.url(provider) if provider else None
     return f"{base.rstrip('/')}{page}" if base else None
 
 
-def _watched(workflow: WorkflowEngine, pipeline: str, run: str, *, quiet: bool) -> RunView:
+def watched(workflow: WorkflowEngine, pipeline: str, run: str, *, quiet: bool) -> RunView:
     """Wait for the end of a run; each step's change is a line."""
     import time
 

@@ -139,6 +139,11 @@ class Airflow:
         """See `WorkflowEngine.cancel`: Airflow calls a run that was stopped failed."""
         self._call("PATCH", f"{_run(pipeline, run)}?update_mask=state", {"state": "failed"})
 
+    def resume(self, pipeline: str, run: str) -> None:
+        """Clear what failed, and what did not run because of that; Airflow then runs it again."""
+        body = {"dry_run": False, "only_failed": True}
+        self._call("POST", f"{_run(pipeline, run)}/clear", body)
+
     def page(self, pipeline: str, run: str) -> str:
         """See `WorkflowEngine.page`."""
         return f"/dags/{pipeline}/runs/{quote(run, safe='')}"

@@ -68,6 +68,7 @@ def _task(handover: Mapping[str, Any], name: str, step: Mapping[str, Any]) -> An
             name,
             engine="airflow",
             run=run_id(handover["name"], begun.run_after, begun.run_id),
+            engine_run=begun.run_id,
             parameters=parameters,
             attempt=int(context["ti"].try_number),
             tell=logging.getLogger("millpond").info,

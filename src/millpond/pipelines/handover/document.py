@@ -28,6 +28,7 @@ class Handover:
         schedule: a cron expression, in `timezone`.
         version: a digest of the folder.
         handed: when it was handed over; no run of the schedule is older.
+        environments: of the steps that have their own, installed; see `StepEnvironment`.
     """
 
     name: str
@@ -45,6 +46,7 @@ class Handover:
     commit: str | None = None
     dirty: bool | None = None
     tags: list[str] = field(default_factory=list)
+    environments: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     def as_dict(self) -> dict[str, Any]:
         """Plain JSON data."""
@@ -61,6 +63,7 @@ def hand_over(
     defaults: Mapping[str, Any] | None = None,
     schedule: str | None = None,
     commit: str | None = None,
+    environments: Mapping[str, dict[str, Any]] | None = None,
 ) -> Handover:
     """Put a copy of a pipeline's folder where engines find it, and say all that they have to know.
 
@@ -72,6 +75,7 @@ def hand_over(
         defaults: values of parameters in place of the file's.
         schedule: a cron expression in place of the file's.
         commit: the version of the code; what git says when None.
+        environments: of the steps that have their own, as `StepEnvironment.as_dict` gives them.
 
     Raises:
         MillpondError: the folder is too large, or a parameter does not fit.
@@ -97,6 +101,7 @@ def hand_over(
         timezone=own.timezone if own else "UTC",
         commit=of_git,
         dirty=dirty,
+        environments=dict(environments or {}),
     )
 
 

@@ -27,12 +27,13 @@ def flow(handover: Mapping[str, Any]) -> Any:
         context = FlowRunContext.get()
         assert context is not None and context.flow_run is not None
         begun = context.flow_run.expected_start_time or datetime.datetime.now(datetime.UTC)
-        run = run_id(handover["name"], begun, str(context.flow_run.id))
+        key = str(context.flow_run.id)
+        run = run_id(handover["name"], begun, key)
         get_run_logger().info("the run's record is %s", run)
         futures: dict[str, Any] = {}
         for name, step in handover["steps"].items():
             before = [futures[other] for other in step["needs"]]
-            futures[name] = tasks[name].submit(run, parameters, wait_for=before)
+            futures[name] = tasks[name].submit(run, key, parameters, wait_for=before)
         try:
             wait(list(futures.values()))
         except BaseException:
@@ -61,13 +62,14 @@ def flow(handover: Mapping[str, Any]) -> Any:
 
 
 def _task(handover: Mapping[str, Any], name: str, step: Mapping[str, Any]) -> Any:
-    def body(run: str, parameters: Mapping[str, Any]) -> None:
+    def body(run: str, engine_run: str, parameters: Mapping[str, Any]) -> None:
         log = get_run_logger()
         run_step(
             handover,
             name,
             engine="prefect",
             run=run,
+            engine_run=engine_run,
             parameters=parameters,
             attempt=int(runtime.task_run.run_count or 1),
             tell=log.info,

@@ -47,6 +47,7 @@ def run_step(
     *,
     engine: str,
     run: str,
+    engine_run: str,
     parameters: Mapping[str, Any],
     attempt: int,
     tell: Callable[[str], None],
@@ -55,7 +56,7 @@ def run_step(
 
     Args:
         handover: a `Handover` as plain data.
-        engine: the engine's name, for the record.
+        engine: the engine's name, for the record, which `engine_run` is its name of the run for.
         attempt: which try this is, from 1.
         tell: takes each line that the step prints or logs.
 
@@ -71,6 +72,9 @@ def run_step(
     argv += ["--attempt", str(attempt), "--tries", str(handover["steps"][step]["retries"] + 1)]
     argv += ["--parameters", json.dumps(dict(parameters), default=str)]
     argv += ["--commit", handover["commit"]] if handover.get("commit") else []
+    argv += ["--engine-run", engine_run]
+    if handover.get("environments"):
+        argv += ["--environments", json.dumps(handover["environments"])]
     argv += ["--tied"]
     process = subprocess.Popen(
         argv,
