@@ -33,7 +33,15 @@ steps:
     use: spark
     call: steps:late
     master: "${parameters.master}"
-    conf: {spark.sql.shuffle.partitions: 2, spark.executor.memory: 512m, spark.cores.max: 1}
+    conf:
+      spark.sql.shuffle.partitions: 2
+      spark.executor.memory: 512m
+      spark.cores.max: 1
+      # What pays off for large tables alone.
+      spark.sql.codegen.wholeStage: false
+      spark.sql.adaptive.enabled: false
+      spark.driver.extraJavaOptions: -XX:TieredStopAtLevel=1 -XX:+UseSerialGC
+      spark.executor.extraJavaOptions: -XX:TieredStopAtLevel=1 -XX:+UseSerialGC
     inputs: {flights: "${flights.flights}", names: "${names.names}"}
     with: {least: 1.5}
     outputs:
