@@ -50,11 +50,12 @@ def check(session: Session, pipeline: Path, strict: bool) -> None:
     if session.json:
         out(json.dumps(as_data(found)))
         return
-    counts = [f"{len(found.steps)} steps", f"{len(found.parameters)} parameters"]
-    out(f"{found.name} is well: {', '.join(counts)}")
+    counts = [f"{len(found.steps)} step", f"{len(found.parameters)} parameter"]
+    out(f"{found.name} is well: {', '.join(one if one[:2] == '1 ' else f'{one}s' for one in counts)}")
     unknown = _unknown(found)
     if unknown:
         note(f"not checked, as they are not installed here: {', '.join(unknown)}")
+        hint("--strict refuses them, and names what a slip of the pen may have meant")
 
 
 def _unknown(pipeline: Pipeline) -> list[str]:
