@@ -87,6 +87,14 @@ def total(one, two):
     assert iniconfig.__name__
     return one + two
 """
+_TICKING = """\
+name: ticking
+parameters: {word: {type: string, default: by hand}}
+schedule: {cron: "* * * * *", timezone: Asia/Kolkata, parameters: {word: by the clock}}
+steps:
+  tick: {call: "ticking_:tick", with: {word: "${parameters.word}"}, outputs: {word: {type: text}}}
+results: {word: "${tick.word}"}
+"""
 
 
 @pytest.fixture(scope="module")
@@ -96,6 +104,12 @@ def platform(workflows: Starter) -> Starter:
     folder.mkdir()
     (folder / "pipeline.yaml").write_text(_PIPELINE)
     (folder / "numbers_.py").write_text(_STEPS)
+    ticking = workflows.project / "ticking"
+    ticking.mkdir()
+    (ticking / "pipeline.yaml").write_text(_TICKING)
+    (ticking / "ticking_.py").write_text("def tick(word):\n    return word\n")
+    # What the clock starts comes about while the other tests run.
+    workflows.millpond("pipeline", "submit", "ticking", "--engine", "millpond", "--no-start")
     return workflows
 
 
@@ -242,7 +256,7 @@ def _until(true: Any, seconds: float = 90) -> None:
 
 _COUNTED = """\
 name: counted
-parameters: {commit: {type: string, default: none}, seconds: {type: number, default: 0}}
+parameters: {commit: {type: string, default: none}, gate: {type: string, default: open}}
 triggers: [{repository: raw, branch: main, parameter: commit}]
 steps:
   first:
@@ -253,13 +267,14 @@ steps:
   second:
     call: counted_:second
     inputs: {experiment: "${first.experiment}"}
-    with: {commit: "${parameters.commit}", seconds: "${parameters.seconds}"}
+    with: {commit: "${parameters.commit}", gate: "${parameters.gate}"}
     outputs: {word: {type: text}}
     cache: false
 results: {experiment: "${second.word}"}
 """
 _COUNTING = """\
 import os
+import pathlib
 import time
 
 def first(commit):
@@ -267,8 +282,11 @@ def first(commit):
     print("first of", commit)
     return os.environ.get("MLFLOW_EXPERIMENT_NAME", "no experiment")
 
-def second(experiment, commit, seconds):
-    time.sleep(seconds)
+def second(experiment, commit, gate):
+    if gate == "broken":
+        raise ValueError("the gate is broken")
+    while gate != "open" and not pathlib.Path(gate).exists():
+        time.sleep(0.1)
     return experiment
 """
 
@@ -279,11 +297,6 @@ def elsewhere(platform: Starter, tmp_path_factory: pytest.TempPathFactory) -> St
     (platform.project / "raw.csv").write_text("1\n")
     platform.millpond("repo", "create", "raw")
     platform.millpond("repo", "put", "raw", "raw.csv", "-m", "before")
-    # What the clock starts comes about while the other tests run.
-    mark = platform.project / "tick"
-    mark.touch()
-    handed = ("pipeline", "submit", "numbers", "--engine", "millpond", "--no-start")
-    platform.millpond(*handed, "--schedule", "* * * * *", "-p", f"mark={mark}", "-p", "start=8")
     found = Starter(tmp_path_factory.mktemp("elsewhere"))
     (found.project / "counted").mkdir()
     (found.project / "counted/pipeline.yaml").write_text(_COUNTED)
@@ -317,10 +330,10 @@ def test_a_pipeline_is_submitted_from_elsewhere(
     assert record["status"] == "succeeded"
     assert (record["commit"], record["dirty"]) == ("0123abcd", None)
     # The end of a run is that of the command.
-    failing = elsewhere.millpond(*words, "--json", "-p", "seconds=-1", env=given, check=False)
+    failing = elsewhere.millpond(*words, "--json", "-p", "gate=broken", env=given, check=False)
     told = json.loads(failing.stdout)
     assert failing.returncode == 1 and told["state"] == "failed"
-    assert "must be non-negative" in told["steps"]["second"]["error"]["message"]
+    assert "the gate is broken" in told["steps"]["second"]["error"]["message"]
     assert platform.json("token", "list", "--json")[0]["used"]
 
 
@@ -333,7 +346,7 @@ def test_what_is_wrong_with_a_submission_is_told(
         assert given["MILLPOND_TOKEN"] not in done.stderr
         return done.stderr
 
-    assert "did you mean seconds?" in refused("counted", "-p", "second=1")
+    assert "did you mean gate?" in refused("counted", "-p", "gat=open")
     assert "the token is not known here" in refused("counted", MILLPOND_TOKEN="mlp_wrong")
     landing = f"http://localhost:{platform.gateway_port}"
     assert "takes no pipelines (404)" in refused("counted", "--endpoint", landing)
@@ -384,15 +397,19 @@ def test_the_workflow_of_github_runs_it(elsewhere: Starter, given: dict[str, str
 def test_each_commit_starts_one_run_whatever_is_killed(
     platform: Starter, elsewhere: Starter, given: dict[str, str]
 ) -> None:
-    (elsewhere.project / "counted/pipeline.yaml").write_text(_COUNTED.replace("default: 0}", "default: 4}"))
-    elsewhere.millpond("submit", "counted", "-p", "seconds=0", "--wait", env=given)
+    gate = platform.project / "gate"
+    shut = _COUNTED.replace("default: open", f"default: {gate}")
+    (elsewhere.project / "counted/pipeline.yaml").write_text(shut)
+    elsewhere.millpond("submit", "counted", "-p", "gate=open", "--wait", env=given)
     assert _runs_for_commits(platform) == [], "what was there before starts nothing"
     (platform.project / "raw.csv").write_text("2\n")
     platform.millpond("repo", "put", "raw", "raw.csv", "-m", "one")
     _until(lambda: any(run["status"] == "running" for run in _runs_for_commits(platform)))
     (run,) = _runs_for_commits(platform)
-    _until(lambda: platform.json("runs", "show", run["id"], "--json")["steps"]["first"]["status"] == "done")
+    client = _client(platform, "millpond")
+    _until(lambda: client.run("counted", run["id"]).steps["second"].state == "running")
     _kill(platform)
+    gate.touch()
     (platform.project / "raw.csv").write_text("3\n")
     platform.millpond("repo", "put", "raw", "raw.csv", "-m", "two")
     _until(lambda: [found["status"] for found in _runs_for_commits(platform)] == ["succeeded"] * 2)
@@ -416,7 +433,9 @@ def _kill(platform: Starter) -> None:
 
 
 def test_a_run_has_a_page(platform: Starter, elsewhere: Starter, given: dict[str, str]) -> None:
-    link = json.loads(elsewhere.millpond("submit", "counted", "--once", "--json", env=given).stdout)["url"]
+    link = json.loads(
+        elsewhere.millpond("submit", "counted", "--once", "-p", "gate=open", "--json", env=given).stdout
+    )["url"]
     browser = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
     assert browser, "the browser tests need Chromium on PATH"
     user, password = platform.credentials("gateway")
@@ -448,21 +467,21 @@ def test_a_run_has_a_page(platform: Starter, elsewhere: Starter, given: dict[str
         window.close()
 
 
-def test_the_clock_starts_each_instant_once(platform: Starter, elsewhere: Starter) -> None:
+def test_the_clock_starts_each_instant_once(platform: Starter) -> None:
     def ticks() -> list[dict[str, Any]]:
-        runs = platform.json("runs", "--pipeline", "numbers", "--json")
-        return [run for run in runs if run["parameters"]["start"] == 8 and run["status"] == "succeeded"]
+        runs = platform.json("runs", "--pipeline", "ticking", "--json")
+        return [run for run in runs if run["status"] == "succeeded"]
 
     _until(ticks)
     client = _client(platform, "millpond")
     assert isinstance(client, Millpond)
-    assert client.schedule("numbers") == "* * * * *"
+    assert {run["results"]["word"] for run in ticks()} == {"by the clock"}
     causes = [client.service.run(run["id"])["cause"] for run in ticks()]
     assert all(cause.startswith("the schedule * * * * * at ") for cause in causes)
     assert len(set(causes)) == len(causes)
-    platform.millpond("pipeline", "withdraw", "numbers")
-    done = platform.millpond("pipeline", "withdraw", "number", check=False)
-    assert "no pipeline number was handed over" in done.stderr
+    platform.millpond("pipeline", "withdraw", "ticking")
+    done = platform.millpond("pipeline", "withdraw", "ticking", check=False)
+    assert "no pipeline ticking was handed over" in done.stderr
 
 
 def _shoot(page: Any, name: str) -> None:

@@ -93,6 +93,10 @@ def test_the_same_schedule_goes_on_with_a_new_version_and_another_begins_anew(le
     assert len(Schedules(ledger).look(_at("2026-03-01T01:00:00Z"))) == 1
     ledger.hand(_scheduled("0 * * * *", "2026-03-01T01:30:00Z"))
     assert len(Schedules(ledger).look(_at("2026-03-01T02:00:00Z"))) == 1
+    ledger.looked("nightly", _at("2099-01-01T00:00:00Z"))
+    assert Schedules(ledger).look(_at("2026-03-01T03:00:00Z")) == []
+    ledger.hand(_scheduled("0 * * * *", "2026-03-01T02:20:00Z"))
+    assert len(Schedules(ledger).look(_at("2026-03-01T03:00:01Z"))) == 1, "the clock was wrong for a while"
     ledger.hand(_scheduled("30 * * * *", "2026-03-01T02:35:00Z"))
     assert Schedules(ledger).look(_at("2026-03-01T02:40:00Z")) == [], "02:30 was before it was handed over"
 

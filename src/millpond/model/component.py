@@ -343,10 +343,10 @@ class Component(Part):
     def cluster_recipes(self) -> tuple[str, ...]:
         """Those for Kubernetes, of which the first is taken where the flavour says nothing.
 
-        A service whose every process is for one machine only is none beside a chart.
+        A service whose every process is for one machine only is none; without a chart there is none at all.
         """
-        here = self.chart and all(process.only == "local" for process in self.service.processes.values())
-        return ("chart",) if here else self.recipes
+        here = all(process.only == "local" for process in self.service.processes.values())
+        return (("chart",) if self.chart else ()) if here else self.recipes
 
 
 Provision.model_rebuild()

@@ -229,6 +229,12 @@ class _Resolver:
                 hint="set target: kubernetes, or leave it out",
             )
         recipes = component.cluster_recipes
+        if not recipes:
+            raise DocumentError(
+                self.document.key_place(self._at(name)),
+                f"{component.name} runs on one machine only, it has no recipe for a cluster",
+                hint="set target: local, or leave it out",
+            )
         recipe = selection.recipe or recipes[0]
         if recipe not in recipes:
             raise DocumentError(

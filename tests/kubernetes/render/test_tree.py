@@ -104,3 +104,9 @@ def test_two_names_that_would_be_one_are_refused(bundle: Made) -> None:
     flavour = {"components": {"my-store": {"component": "seaweedfs"}, "my_store": {"component": "seaweedfs"}}}
     with pytest.raises(MillpondError, match="same names on a cluster"):
         bundle(flavour)
+
+
+def test_what_runs_on_one_machine_only_is_refused(bundle: Made) -> None:
+    with pytest.raises(MillpondError, match="pipelines runs on one machine only") as told:
+        bundle("name: mill\ntarget: kubernetes\ncomponents: [seaweedfs, pipelines]\n")
+    assert told.value.hint == "set target: local, or leave it out"

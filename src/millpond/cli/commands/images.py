@@ -116,7 +116,10 @@ def _row(catalogue: Catalogue, name: str, node: Node | None, registry: str) -> d
     row: dict[str, Any] = {"component": name, "image": "", "folder": "", "why": "", "context": None}
     if node and node.image:
         return row | {"image": node.image, "why": "the flavour's own image: nothing to build"}
-    if (node.recipe if node else entry.component.cluster_recipes[0]) == "chart":
+    recipes = (node.recipe,) if node else entry.component.cluster_recipes
+    if not recipes:
+        return row | {"why": "it runs on one machine only: nothing to build"}
+    if recipes[0] == "chart":
         return row | {"why": "a chart names its images: nothing to build"}
     found = context(entry, cuda=cuda)
     return row | {"context": found, "image": named(entry, found, registry, cuda=cuda)}

@@ -92,7 +92,7 @@ def revoke(session: Session, name: str) -> None:
 
 def _service(session: Session) -> tuple[PipelineService, str]:
     """The component of this folder's platform, as its owner, and its address for others."""
-    from millpond.cli.running import require_ready
+    from millpond.cli.exit_codes import ExitCode
     from millpond.model.errors import MillpondError
     from millpond.pipelines.handover.engine import COMPONENTS, engine_of
     from millpond.pipelines.handover.millpond import Millpond
@@ -107,7 +107,13 @@ def _service(session: Session) -> tuple[PipelineService, str]:
             "the platform takes no pipelines from elsewhere",
             hint="add the component pipelines to the flavour, then `millpond up`",
         )
-    require_ready(target, (node,))
+    states = {found.name: found.state for found in target.status()}
+    if states.get(node) != "ready":
+        raise MillpondError(
+            f"the component {node} is {states.get(node, 'not there')}",
+            hint="`millpond up` brings it up",
+            exit_code=ExitCode.NOT_READY,
+        )
     engine = engine_of(target.environment({"workflow": node}), "millpond")
     assert isinstance(engine, Millpond)
     return engine.service, (target.url(node) or engine.service.endpoint).rstrip("/")

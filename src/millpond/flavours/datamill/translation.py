@@ -285,7 +285,7 @@ class _Translation:
         if recipe:
             selection["recipe"] = recipe
             moved(settings.document, ("recipe",), (*at, "recipe"), self.made.keys, self.made.values)
-        if (recipe or component.cluster_recipes[0]) != "chart":
+        if (recipe or "".join(component.cluster_recipes[:1])) != "chart":
             return
         found = settings.values
         if found is not None and not isinstance(found.data, dict | None):

@@ -150,7 +150,8 @@ class Ledger:
             handed.schedule,
             handed.timezone,
         )
-        looked = before.looked if same and before is not None else handed.at
+        # A clock that was wrong once, far ahead, is no reason never to look again.
+        looked = min(before.looked, handed.at) if same and before is not None else handed.at
         data = {key: value for key, value in vars(handed).items() if key not in ("name", "looked", "code")}
         text = json.dumps({**data, "code": vars(handed.code)}, default=str)
         with self.changing() as db:
