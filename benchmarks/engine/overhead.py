@@ -1,13 +1,14 @@
-"""What Millpond adds to Dask: wall seconds of no-op steps, bare Dask, Millpond and Prefect in one run.
+"""What Millpond adds to Dask: wall seconds of no-op steps, beside bare Dask and other engines, in one run.
 
     PYTHONPATH=src PYTHON benchmarks/engine/overhead.py [--steps 50] [--wide 1000] [--repeat 7]
-        [--prefect PYTHON]
+        [--peers prefect,airflow,dagster,zenml,kedro] [--environments DIR]
 
 PYTHON is one that has dask, distributed and pydantic (the `science` environment). The same two worker
 processes serve bare Dask and Millpond, in turns. Millpond writes its run record, looks for cached results
 and keeps the new ones; every repetition has its own parameter, so that no step is taken from the cache; the
-last line shows the same graph when every step is. Prefect runs with its own server on SQLite, in an
-environment that is made with uv when none is named (`--no-prefect` leaves it out).
+last line shows the same graph when every step is. The peers run the same graphs as their users write them,
+each in an environment that is made with uv from the pins in `peers/`; 1,000 steps only those that do them in
+minutes.
 """
 
 from __future__ import annotations
@@ -16,21 +17,19 @@ import argparse
 import logging
 import os
 import statistics
-import subprocess
-import sys
 import tempfile
 import time
 from pathlib import Path
 from typing import Any
 
 from distributed import Client, LocalCluster
+from peer import PEERS, SHAPES, python_of, seconds
 
 from millpond.pipelines.document import read_pipeline
 from millpond.pipelines.engines.dask import DaskEngine
 from millpond.pipelines.runner import Runner
 
 STEP = "def nothing(value: int = 0, salt: int = 0) -> int:\n    return value + 1\n"
-PREFECT = Path(tempfile.gettempdir()) / "millpond-prefect"
 
 
 def nothing(value: int = 0, salt: int = 0) -> int:
@@ -96,43 +95,6 @@ class _Timed(DaskEngine):
             self.seconds = time.perf_counter() - begin
 
 
-def prefect(python: Path, steps: int, repeat: int) -> dict[str, float]:
-    """Seconds of the same graphs in Prefect, with a server of its own."""
-    with tempfile.TemporaryDirectory(prefix="millpond-prefect-") as home:
-        names = {
-            **os.environ,
-            "PREFECT_HOME": home,
-            "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
-            "DO_NOT_TRACK": "1",
-            "PREFECT_LOGGING_LEVEL": "ERROR",
-            "PREFECT_SERVER_ALLOW_EPHEMERAL_MODE": "true",
-        }
-        names.pop("PYTHONPATH", None)
-        names.pop("PYTHONDONTWRITEBYTECODE", None)
-        script = str(Path(__file__).with_name("prefect_flow.py"))
-        done = subprocess.run(
-            [str(python), script, str(steps), str(repeat)],
-            env=names,
-            capture_output=True,
-            text=True,
-            timeout=600,
-        )
-    if done.returncode:
-        sys.exit(f"prefect failed:\n{done.stderr[-2000:]}")
-    found = [line.split() for line in done.stdout.splitlines() if line.startswith("seconds ")]
-    return {shape: float(seconds) for _, shape, seconds in found}
-
-
-def prefect_python(wanted: Path | None) -> Path:
-    """A Python that has Prefect; made with uv where there is none."""
-    python = wanted or PREFECT / "bin" / "python"
-    if not python.exists():
-        subprocess.run(["uv", "venv", "-q", str(python.parent.parent)], check=True)
-        command = ["uv", "pip", "install", "-q", "--compile-bytecode", "--python", str(python)]
-        subprocess.run([*command, "--exclude-newer", "2026-10-15", "prefect", "asyncpg"], check=True)
-    return python
-
-
 def measure(steps: int, wide: int, repeat: int) -> dict[str, dict[str, list[float]]]:
     """All samples: shape -> engine -> seconds."""
     found: dict[str, dict[str, list[float]]] = {}
@@ -149,7 +111,7 @@ def measure(steps: int, wide: int, repeat: int) -> dict[str, dict[str, list[floa
         ) as cluster,
         Client(cluster) as client,
     ):
-        for shape, count in (("chain", steps), ("fan", steps), ("each", wide)):
+        for shape, count in (("single", 1), ("chain", steps), ("fan", steps), ("each", wide)):
             folder = Path(place) / shape
             folder.mkdir()
             (folder / "steps.py").write_text(STEP)
@@ -175,13 +137,22 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=50)
     parser.add_argument("--wide", type=int, default=1000, help="items of the one step that fans out")
     parser.add_argument("--repeat", type=int, default=7)
-    parser.add_argument("--prefect", type=Path)
-    parser.add_argument("--no-prefect", action="store_true")
+    parser.add_argument("--peers", default=",".join(peer.name for peer in PEERS), help="empty for none")
+    parser.add_argument(
+        "--environments",
+        type=Path,
+        default=Path(tempfile.gettempdir()) / "millpond-peers",
+        help="where the peers' environments are kept",
+    )
     options = parser.parse_args()
+    print(f"load of the machine before: {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores", flush=True)
     samples = measure(options.steps, options.wide, options.repeat)
-    others: dict[str, float] = {}
-    if not options.no_prefect:
-        others = prefect(prefect_python(options.prefect), options.steps, options.repeat)
+    wanted = [peer for peer in PEERS if peer.name in options.peers.split(",")]
+    others = {}
+    for peer in wanted:
+        python = python_of(peer, options.environments)
+        others[peer.name] = seconds(peer, python, options.steps, options.wide, options.repeat)
+    print(f"and after: {os.getloadavg()[0]:.1f}\n")
     titles = {
         "dask": "bare Dask",
         "millpond": "Millpond, whole run with record and cache",
@@ -189,21 +160,30 @@ def main() -> None:
         "cached": "Millpond, every step cached",
     }
     print(f"no-op steps, median of {options.repeat} (least), seconds and times bare Dask\n")
-    heads = (f"{options.steps} in a chain", f"{options.steps} side by side", f"1 for each of {options.wide}")
+    heads = (
+        "1 step",
+        f"{options.steps} in a chain",
+        f"{options.steps} side by side",
+        f"1 for each of {options.wide}",
+    )
     print(f"{'':44}{''.join(f'{head:>24}' for head in heads)}")
+    base = {shape: statistics.median(samples[shape]["dask"]) for shape in SHAPES}
     for name, title in titles.items():
         cells = []
-        for shape in ("chain", "fan", "each"):
-            values, base = samples[shape][name], statistics.median(samples[shape]["dask"])
+        for shape in SHAPES:
+            values = samples[shape][name]
             middle = statistics.median(values)
-            cells.append(f"{middle:.3f} ({min(values):.3f}) {middle / base:5.2f}x")
+            cells.append(f"{middle:.3f} ({min(values):.3f}) {middle / base[shape]:5.2f}x")
         print(f"{title:44}{''.join(f'{cell:>24}' for cell in cells)}")
-    if others:
-        cells = []
-        for shape in ("chain", "fan"):
-            base = statistics.median(samples[shape]["dask"])
-            cells.append(f"{others[shape]:.3f} {others[shape] / base:5.2f}x")
-        print(f"{'Prefect (SQLite)':44}{cells[0]:>24}{cells[1]:>24}")
+    for peer_name, found in others.items():
+        cells = [
+            f"{found[shape]:.3f} {found[shape] / base[shape]:5.1f}x" if shape in found else ""
+            for shape in SHAPES
+        ]
+        print(f"{peer_name:44}{''.join(f'{cell:>24}' for cell in cells)}")
+    print()
+    for peer in wanted:
+        print(f"{peer.name}: {peer.note}")
 
 
 if __name__ == "__main__":

@@ -14,12 +14,17 @@ from pathlib import Path
 
 def commit(folder: Path) -> tuple[str | None, bool | None]:
     """The commit that a folder is at and whether files in it were changed since; None without git."""
+    place = folder.resolve()
+    if "GIT_DIR" not in os.environ and not any((up / ".git").exists() for up in (place, *place.parents)):
+        return None, None  # told without starting a process
     try:
-        head = _git(folder, "rev-parse", "HEAD")
-        changed = _git(folder, "status", "--porcelain", "--", ".")
+        lines = _git(folder, "status", "--porcelain=v2", "--branch", "--", ".").splitlines()
     except (OSError, subprocess.SubprocessError):
         return None, None
-    return head, bool(changed)
+    head = next((line.split()[2] for line in lines if line.startswith("# branch.oid ")), "(initial)")
+    if head == "(initial)":
+        return None, None
+    return head, any(not line.startswith("#") for line in lines)
 
 
 def _git(folder: Path, *words: str) -> str:

@@ -32,12 +32,17 @@ def fan(steps: int) -> None:
 
 
 if __name__ == "__main__":
-    count, repeat = int(sys.argv[1]), int(sys.argv[2])
-    for one in (chain, fan):
-        one(3)
+    count, wide, repeat = map(int, sys.argv[1:4])
+    fan(3)
+    for name, one, steps, times in (
+        ("single", chain, 1, repeat),
+        ("chain", chain, count, repeat),
+        ("fan", fan, count, repeat),
+        ("each", fan, wide, 1),
+    ):
         samples = []
-        for _ in range(repeat):
+        for _ in range(times):
             begin = time.perf_counter()
-            one(count)
+            one(steps)
             samples.append(time.perf_counter() - begin)
-        print("seconds", one.__name__, statistics.median(samples), flush=True)
+        print("seconds", name, statistics.median(samples), flush=True)
