@@ -9,7 +9,12 @@ def main() -> None:
     """Run the command line and leave with its exit code."""
     from millpond.cli.entry import run
 
-    sys.exit(run(sys.argv[1:]))
+    code = run(sys.argv[1:])
+    if "pyarrow" in sys.modules:
+        from millpond.ending import end
+
+        end(code)
+    sys.exit(code)
 
 
 if __name__ == "__main__":

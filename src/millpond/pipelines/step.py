@@ -15,7 +15,6 @@ Exit codes: 0 the step is done, cached or left out; 1 it failed; 3 it was refuse
 from __future__ import annotations
 
 import argparse
-import atexit
 import datetime
 import fcntl
 import hashlib
@@ -30,8 +29,9 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import IO, Any, NoReturn
+from typing import IO, Any
 
+from millpond.ending import end
 from millpond.lake.reference import Reference
 from millpond.model.errors import MillpondError, UsageError, did_you_mean
 from millpond.pipelines import provenance
@@ -270,14 +270,6 @@ def _leave() -> None:
     os._exit(1)
 
 
-def _end(code: int) -> NoReturn:
-    """End with the step's own result: a library's threads can kill an interpreter that closes."""
-    atexit._run_exitfuncs()
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(code)
-
-
 def _stuck(outcome: str) -> bool:
     return (Outcome.from_json(outcome).error or {}).get("type") == "Stuck"
 
@@ -399,4 +391,4 @@ def _pair(text: str) -> tuple[str, Any]:
 
 
 if __name__ == "__main__":
-    _end(main())
+    end(main())
