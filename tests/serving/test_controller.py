@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -69,6 +70,21 @@ def test_the_life_of_a_deployment(platform: ServingPlatform, models: Path) -> No
     with pytest.raises(ServingError) as caught:
         client.get("iris")
     assert caught.value.status == 404
+
+
+def test_the_first_prediction_after_a_deployment_is_noted(platform: ServingPlatform, models: Path) -> None:
+    wanted = document("iris", models / "iris")
+    wanted["spec"]["predictor"]["logger"] = {"mode": "all"}
+    platform.client.apply(wanted, wait=60)
+    platform.client.predict("iris", IRIS, protocol="v1")
+    folder = Path(platform.environment["MILLPOND_SERVING_DATA"]) / "predictions/iris"
+    deadline = time.monotonic() + 20
+    while not (noted := [file for file in folder.glob("iris-00001.*") if file.stat().st_size]):
+        assert time.monotonic() < deadline, "it was asked before it knew that it is to note"
+        time.sleep(0.05)
+    # A segment's name has the time at which its writer began.
+    began = int(noted[0].name.split(".")[2]) / 1000
+    assert (folder / "control.json").stat().st_mtime <= began
 
 
 def test_a_revision_that_does_not_load_leaves_the_old_one_serving(

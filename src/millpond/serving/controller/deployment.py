@@ -404,6 +404,7 @@ class Deployment:
         """
         self._resize(revision)
         self._site.store.save(self.record)
+        self._site.observer.prepare(self.record)
         runs = [self._site.processes.run(self._spec(revision, replica)) for replica in revision.replicas]
         starting: asyncio.Future[Any] = asyncio.gather(*runs)
         newer: asyncio.Future[Any] = asyncio.ensure_future(self._newer.wait())

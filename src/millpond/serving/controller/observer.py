@@ -66,6 +66,14 @@ class Observer:
         """Where a deployment's predictions are noted."""
         return self._root / name
 
+    def prepare(self, record: Record) -> None:
+        """Before the first revision starts, say what it is to note: it is asked as soon as it is led to.
+
+        A server looks again every 0.2 s, which would be too late for who asks right after a deployment.
+        """
+        if record.active is None:
+            self._control(record, settings_of(record)["mode"])
+
     def tell(self, record: Record) -> None:
         """Write down what is to be noted of a deployment.
 
@@ -75,10 +83,12 @@ class Observer:
             return
         settings = settings_of(record)
         # A comparison needs both halves, whatever is kept.
-        mode = "all" if record.candidate else settings["mode"]
-        folder = self.folder(record.name)
-        write_news(folder / "control.json", {"mode": mode, "sample": record.intentions.sample})
-        write_news(folder / "monitor.json", settings)
+        self._control(record, "all" if record.candidate else settings["mode"])
+        write_news(self.folder(record.name) / "monitor.json", settings)
+
+    def _control(self, record: Record, mode: str) -> None:
+        control = {"mode": mode, "sample": record.intentions.sample}
+        write_news(self.folder(record.name) / "control.json", control)
 
     def forget(self, name: str) -> None:
         """Remove what tells how to note; what was noted and not yet carried away stays for the monitor."""
