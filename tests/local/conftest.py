@@ -228,7 +228,8 @@ class Project:
         address = socket_path(self.workspace.run)
         assert self.marked() == []
         assert address is None or not address.exists()
-        assert [found for found in _processes_of(self.folder) if found != os.getpid()] == []
+        # The guardian ends a moment after what it guards.
+        until(lambda: not [found for found in _processes_of(self.folder) if found != os.getpid()])
         assert [port for port in ports if not is_free(port)] == []
         if guardian:
             until(lambda: processes.started(guardian) is None)

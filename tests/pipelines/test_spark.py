@@ -81,7 +81,7 @@ def run(project: Project, **parameters: str) -> RunRecord:
     project.write(PIPELINE, STEPS, data=DATA, loud="def loud(text): return text.upper()\n")
     project.events = []
     launch = project.launch(parameters)
-    found = step_environments(launch, project.folder / ".millpond")
+    found = step_environments(launch.pipeline, launch.steps, project.folder / ".millpond")
     with launch.start(project.cluster.python, project.env(), found) as running:
         project.events.extend(running)
         return running.record
