@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from millpond.catalogue import Catalogue
 from millpond.model.errors import MillpondError
 from millpond.pipelines.document import read_pipeline
 from millpond.pipelines.handover import airflow, control, prefect
@@ -79,6 +80,18 @@ def test_a_runs_id_is_the_same_in_each_of_its_processes() -> None:
     assert run_id("two-steps", begun, "a") == run_id("two-steps", there, "a")
     assert run_id("two-steps", begun, "a").startswith("20261124-050000-two-steps-")
     assert run_id("two-steps", begun, "a") != run_id("two-steps", begun, "b")
+
+
+@pytest.mark.parametrize("name", ["prefect", "airflow", "pipelines"])
+@pytest.mark.parametrize(
+    "interface", ["s3", "mlflow", "postgres", "iceberg", "kafka", "mysql", "elasticsearch", "sqlserver"]
+)
+def test_steps_find_by_every_engine_what_they_find_by_ours(name: str, interface: str) -> None:
+    """A sink or a query that `millpond run` reaches is reached by the clock as well."""
+    catalogue = Catalogue()
+    processes = catalogue.entry(name).component.service.processes.values()
+    found = {variable for process in processes for variable in process.env}
+    assert set(catalogue.interfaces[interface].env) <= found
 
 
 def test_a_missing_engine_is_told_with_the_way_to_have_one() -> None:

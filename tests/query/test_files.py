@@ -75,6 +75,11 @@ def test_local_databases_are_attached_read_only(ask: Ask, tmp_path: Path) -> Non
     assert "read-only" in found["message"]
 
 
+def test_a_name_is_never_a_variable_of_the_code_that_asks(ask: Ask) -> None:
+    """DuckDB would look for variables of Python; `rows` is one where the query is carried out."""
+    assert "rows does not exist" in ask("from rows")["message"]
+
+
 def test_rows_are_limited(ask: Ask) -> None:
     assert len(ask("from range(100)", rows=7)) == 7
 

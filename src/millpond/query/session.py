@@ -78,6 +78,8 @@ class Session:
         spill = Path(tempfile.gettempdir()) / f"millpond-sql-{os.getpid()}"
         config: dict[str, Any] = {
             **CLOSED,
+            # A name that is no table would become a variable of this module's, not of the user's.
+            "python_enable_replacements": False,
             "temp_directory": str(spill),
             # Where a query's own INSTALL would put something; nothing here does.
             "extension_directory": str(default_root() / "duckdb"),
