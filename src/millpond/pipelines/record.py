@@ -11,16 +11,22 @@ import json
 import os
 import re
 import secrets
-from collections.abc import Iterator
+import sys
+import time
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 
 from millpond.lake.reference import Reference
 from millpond.model.errors import MillpondError
+from millpond.pipelines import provenance
 from millpond.pipelines.journal import CANCEL, LOCK, Journal, held, hold
-from millpond.pipelines.task import Outcome
+from millpond.pipelines.task import Outcome, StepTask
+
+if TYPE_CHECKING:
+    from millpond.pipelines.document import Pipeline
 
 RECORD = "run.json"
 HANDED = "handed-over.json"
@@ -109,6 +115,45 @@ class RunRecord:
     def seconds(self) -> float | None:
         """How long the run took, once it is over."""
         return None if self.ended is None else self.ended - self.started
+
+    @classmethod
+    def begun(
+        cls,
+        run: str,
+        pipeline: Pipeline,
+        parameters: dict[str, Any],
+        tasks: Iterable[StepTask],
+        version: tuple[str | None, bool | None],
+        **more: Any,
+    ) -> RunRecord:
+        """The record of a run that begins now, here, by this user.
+
+        Args:
+            parameters: their values as JSON has them.
+            version: the commit of the code, and whether files were changed since.
+            more: further attributes.
+        """
+        commit, dirty = version
+        return cls(
+            id=run,
+            pipeline=pipeline.name,
+            file=str(pipeline.path),
+            started=time.time(),
+            user=provenance.user(),
+            host=os.uname().nodename,
+            parameters=parameters,
+            commit=commit,
+            dirty=dirty,
+            environment={"key": provenance.environment_key(), "python": sys.version.split()[0]},
+            millpond=provenance.version(),
+            steps={
+                task.name: StepRecord(
+                    task.name, task.kind, list(task.needs), code=task.code, static=task.static
+                )
+                for task in tasks
+            },
+            **more,
+        )
 
     def as_dict(self) -> dict[str, Any]:
         """Plain JSON data."""

@@ -180,28 +180,16 @@ class Runner:
         return "cancelled" if (self.record.folder / CANCEL).exists() else "failed"
 
     def _new_record(self, planned: Planned, code: str) -> RunRecord:
-        commit, dirty = self.code or provenance.commit(self.pipeline.folder)
-        steps = {
-            task.name: StepRecord(task.name, task.kind, list(task.needs), code=task.code, static=task.static)
-            for task in planned.tasks
-        }
-        return RunRecord(
-            id=self.id,
-            pipeline=self.pipeline.name,
-            file=str(self.pipeline.path),
-            started=time.time(),
-            user=provenance.user(),
-            host=os.uname().nodename,
+        return RunRecord.begun(
+            self.id,
+            self.pipeline,
+            as_plain(self.values),
+            planned.tasks,
+            self.code or provenance.commit(self.pipeline.folder),
             engine=self.engine_name,
-            parameters=as_plain(self.values),
-            commit=commit,
-            dirty=dirty,
             code=code,
-            environment={"key": provenance.environment_key(), "python": sys.version.split()[0]},
-            millpond=provenance.version(),
             only=self.only,
             force=self.force,
-            steps=steps,
         )
 
     def _shared(self, bundle: bytes, code: str, known: dict[str, dict[str, Any]], epoch: int) -> Shared:

@@ -44,7 +44,7 @@ from millpond.pipelines.index import Index
 from millpond.pipelines.journal import CANCEL, Journal
 from millpond.pipelines.parameters import as_plain, resolve
 from millpond.pipelines.plan import chosen, plan
-from millpond.pipelines.record import HANDED, RunRecord, Runs, StepRecord
+from millpond.pipelines.record import HANDED, RunRecord, Runs
 from millpond.pipelines.task import Outcome, Shared, StepTask, Work
 from millpond.pipelines.worker import execute
 
@@ -179,28 +179,15 @@ class HandedRun:
         values = resolve(self.pipeline.parameters, self.parameters)
         planned = plan(self.pipeline, values, self.id, chosen(self.pipeline, [], []), [], self.environments)
         bundle, code = pack(self.pipeline.folder)
-        commit, dirty = provenance.commit(self.pipeline.folder)
-        record = RunRecord(
-            id=self.id,
-            pipeline=self.pipeline.name,
-            file=str(self.pipeline.path),
-            started=time.time(),
-            user=provenance.user(),
-            host=os.uname().nodename,
+        record = RunRecord.begun(
+            self.id,
+            self.pipeline,
+            as_plain(values),
+            planned.tasks,
+            (self.commit, None) if self.commit else provenance.commit(self.pipeline.folder),
             engine=self.engine,
             engine_run=self.engine_run,
-            parameters=as_plain(values),
-            commit=self.commit or commit,
-            dirty=None if self.commit else dirty,
             code=code,
-            environment={"key": provenance.environment_key(), "python": sys.version.split()[0]},
-            millpond=provenance.version(),
-            steps={
-                task.name: StepRecord(
-                    task.name, task.kind, list(task.needs), code=task.code, static=task.static
-                )
-                for task in planned.tasks
-            },
             folder=self.folder,
         )
         (self.folder / "steps").mkdir(exist_ok=True)

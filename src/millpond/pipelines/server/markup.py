@@ -1,17 +1,17 @@
-"""HTML of the component's pages: a style sheet that stands in them, and pieces whose texts are escaped.
+"""HTML of the component's pages: their style sheet, and pieces beside those that all pages have.
 
-The pages fetch nothing and run no script; one that shows something going on asks for itself again.
+A page that shows something going on asks for itself again.
 """
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import json
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from html import escape
 from typing import Any
+
+from millpond.markup import Html, document, html, join
 
 STYLE = """
 :root{color-scheme:light dark;--ground:#eef4f3;--card:#fdfefe;--ink:#17312f;--soft:#4d6a67;--line:#c5d6d4;
@@ -54,62 +54,12 @@ dd{margin:0;font-weight:600;overflow-wrap:anywhere}
 dl{grid-template-columns:1fr 1fr}}
 """
 _KINDS = {"succeeded": "good", "failed": "bad", "running": "busy", "cancelled": "bad"}
-_ICON = (
-    "data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 48 48' fill='none' "
-    "stroke='%232c8079' stroke-width='5'%3E%3Cpath "
-    "d='M6 10h12v10H6zM30 28h12v10H30zM18 15h18v13'/%3E%3C/svg%3E"
-)
-
-
-def policy() -> dict[str, str]:
-    """The headers of an answer that a browser shows: it may use this style sheet, and nothing else."""
-    digest = base64.b64encode(hashlib.sha256(STYLE.encode()).digest()).decode()
-    return {
-        "content-security-policy": (
-            f"default-src 'none'; img-src data:; style-src 'sha256-{digest}'; form-action 'none'; "
-            "frame-ancestors 'none'; base-uri 'none'"
-        ),
-        "cache-control": "no-store",
-        "referrer-policy": "no-referrer",
-        "x-content-type-options": "nosniff",
-        "x-frame-options": "DENY",
-    }
-
-
-class Html(str):
-    """A piece of HTML, as opposed to a text."""
-
-    __slots__ = ()
-
-
-def html(value: Any) -> str:
-    """A value as HTML: escaped, unless it is `Html`."""
-    return value if isinstance(value, Html) else escape(str(value))
-
-
-def join(*parts: Any) -> Html:
-    """Pieces one after the other."""
-    return Html("".join(html(part) for part in parts))
+_STROKES = "M6 10h12v10H6zM30 28h12v10H30zM18 15h18v13"
 
 
 def page(title: str, content: Html, *, again: int | None = None) -> str:
     """A whole document; `again` is after how many seconds it is asked for anew."""
-    refresh = f'<meta http-equiv="refresh" content="{again}">' if again else ""
-    return (
-        '<!doctype html><html lang="en"><head><meta charset="utf-8">'
-        f'<meta name="viewport" content="width=device-width,initial-scale=1">{refresh}'
-        f'<link rel="icon" href="{_ICON}"><title>{escape(title)} · Millpond</title><style>{STYLE}</style>'
-        f"</head><body><main>{content}</main></body></html>\n"
-    )
-
-
-def section(title: str, *parts: Any) -> Html:
-    """A part of the page under a heading."""
-    name = title.lower().replace(" ", "-")
-    return Html(
-        f'<section aria-labelledby="{escape(name)}"><h2 id="{escape(name)}">{escape(title)}</h2>'
-        f"{join(*parts)}</section>"
-    )
+    return document(title, content, style=STYLE, strokes=_STROKES, again=again)
 
 
 def head(title: str, *under: Any, back: tuple[str, str] | None = None) -> Html:
@@ -120,17 +70,12 @@ def head(title: str, *under: Any, back: tuple[str, str] | None = None) -> Html:
 
 def paragraph(*parts: Any, soft: bool = False) -> Html:
     """A paragraph."""
-    return Html(f'<p class="soft">{join(*parts)}</p>' if soft else f"<p>{join(*parts)}</p>")
+    return Html(f'<p class="soft">{join(parts)}</p>' if soft else f"<p>{join(parts)}</p>")
 
 
 def link(address: str, text: Any) -> Html:
     """A link; the address is ours, with its parts quoted."""
     return Html(f'<a href="{escape(address)}">{html(text)}</a>')
-
-
-def code(text: str) -> Html:
-    """A command to type, or a name."""
-    return Html(f"<code>{escape(text)}</code>")
 
 
 def lines(text: str) -> Html:

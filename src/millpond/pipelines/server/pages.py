@@ -9,20 +9,17 @@ from urllib.parse import quote
 
 from starlette.responses import Response
 
+from millpond.markup import Html, code, join, policy, section
 from millpond.pipelines.server.ledger import Entry, Handed
 from millpond.pipelines.server.markup import (
-    Html,
-    code,
+    STYLE,
     facts,
     head,
-    join,
     lines,
     link,
     moment,
     page,
     paragraph,
-    policy,
-    section,
     state,
     table,
     took,
@@ -52,7 +49,7 @@ def index(handed: Sequence[Handed], entries: Sequence[Entry], triggers: Triggers
         if rows
         else paragraph("Nothing was handed over yet; ", code("millpond pipeline submit FOLDER"), " does it.")
     )
-    content = join(head("Pipelines"), section("Handed over", known), _runs("Latest runs", entries))
+    content = join([head("Pipelines"), section("Handed over", known), _runs("Latest runs", entries)])
     return _shown("Pipelines", content, going=any(not entry.over for entry in entries))
 
 
@@ -73,7 +70,7 @@ def pipeline(name: str, handed: Sequence[Handed], entries: Sequence[Entry], trig
     if not handed:
         parts.append(paragraph("Nothing starts it by itself.", soft=True))
     parts.append(_runs("Runs", entries))
-    return _shown(name, join(*parts), going=any(not entry.over for entry in entries))
+    return _shown(name, join(parts), going=any(not entry.over for entry in entries))
 
 
 def run(view: dict[str, Any]) -> Response:
@@ -99,21 +96,23 @@ def run(view: dict[str, Any]) -> Response:
             parts.append(section(f"Why {step} failed", *_failure(found)))
     if view["results"]:
         parts.append(section("Results", _results(view["results"])))
-    return _shown(view["run"], join(*parts), going=not view["over"])
+    return _shown(view["run"], join(parts), going=not view["over"])
 
 
 def log(entry: Entry, step: str, text: str) -> Response:
     """What a step printed."""
     told = lines(text) if text else paragraph("It printed nothing.", soft=True)
-    content = join(head(step, back=(f"/runs/{quote(entry.id, safe='')}", entry.id)), told)
+    content = join([head(step, back=(f"/runs/{quote(entry.id, safe='')}", entry.id)), told])
     return _shown(f"{step} of {entry.id}", content, going=not entry.over)
 
 
 def refusal(error: str, hint: str | None, status: int) -> Response:
     """An error, for a person in a browser."""
     content = join(
-        head("This cannot be shown", back=("/", "All pipelines")),
-        paragraph(error, "; " if hint else "", hint or ""),
+        [
+            head("This cannot be shown", back=("/", "All pipelines")),
+            paragraph(error, "; " if hint else "", hint or ""),
+        ]
     )
     return _shown("Not shown", content, status=status)
 
@@ -137,7 +136,7 @@ def _runs(title: str, entries: Sequence[Entry]) -> Html:
 def _steps(view: dict[str, Any]) -> Html:
     rows = []
     for name, step in view["steps"].items():
-        word = join(state(step["state"]), " as before" if step["cached_from"] else "")
+        word = join([state(step["state"]), " as before" if step["cached_from"] else ""])
         log = f"/runs/{quote(view['run'], safe='')}/steps/{quote(name, safe='')}/log"
         rows.append(
             (
@@ -168,7 +167,7 @@ def _results(results: dict[str, Any]) -> Html:
     short = [(label, value(found)) for label, found in results.items() if "\n" not in value(found)]
     long = [(label, found) for label, found in results.items() if "\n" in value(found)]
     parts = [facts(short)] if short else []
-    return join(*parts, *(join(paragraph(label), lines(str(found))) for label, found in long))
+    return join([*parts, *(join([paragraph(label), lines(str(found))]) for label, found in long)])
 
 
 def _starts(handed: Handed, triggers: Triggers) -> str:
@@ -191,4 +190,4 @@ def _version(commit: str | None) -> str:
 
 def _shown(title: str, content: Html, *, going: bool = False, status: int = 200) -> Response:
     text = page(title, content, again=_AGAIN if going else None)
-    return Response(text, status, media_type="text/html", headers=policy())
+    return Response(text, status, media_type="text/html", headers=policy(STYLE))

@@ -4,20 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
+from millpond.markup import Html, code, join, section
 from millpond.serving.monitor import plots
 from millpond.serving.monitor.drift import GONE, LARGE, MODERATE, NEW, STABLE
 from millpond.serving.monitor.markup import (
-    Html,
     badge,
-    code,
     facts,
     figures,
     heading,
-    join,
     matrix,
     number,
     paragraph,
-    section,
     share,
     table,
 )

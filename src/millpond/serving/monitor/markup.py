@@ -1,18 +1,14 @@
-"""HTML of the monitor's pages: what is text is escaped, what is made here is `Html` and is not.
-
-The pages fetch nothing and run no script. Their one style sheet stands in them and is allowed by its hash.
-"""
+"""HTML of the monitor's pages: their style sheet, and pieces beside those that all pages have."""
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import math
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from html import escape
 from typing import Any
 
+from millpond.markup import Html, document, html, join
 from millpond.serving.monitor.plots import PLOT_STYLE, Plot
 
 STYLE = (
@@ -78,60 +74,12 @@ dl{grid-template-columns:1fr 1fr}}
     + PLOT_STYLE
 )
 
-_ICON = (
-    "data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 48 48' fill='none' "
-    "stroke='%232c8079' stroke-width='5'%3E%3Cpath d='M4 36l12-14 10 8 18-20M4 44h40'/%3E%3C/svg%3E"
-)
-
-
-def policy(style: str = STYLE) -> dict[str, str]:
-    """The headers of an answer that a browser shows: it may use this style sheet, and nothing else."""
-    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
-    return {
-        "content-security-policy": (
-            f"default-src 'none'; img-src data:; style-src 'sha256-{digest}'; form-action 'none'; "
-            "frame-ancestors 'none'; base-uri 'none'"
-        ),
-        "cache-control": "no-store",
-        "referrer-policy": "no-referrer",
-        "x-content-type-options": "nosniff",
-        "x-frame-options": "DENY",
-    }
-
-
-class Html(str):
-    """A piece of HTML, as opposed to a text."""
-
-    __slots__ = ()
-
-
-def html(value: Any) -> str:
-    """A value as HTML: escaped, unless it is `Html`."""
-    return value if isinstance(value, Html) else escape(str(value))
-
-
-def join(parts: Iterable[Any]) -> Html:
-    """Pieces one after the other."""
-    return Html("".join(html(part) for part in parts))
+_STROKES = "M4 36l12-14 10 8 18-20M4 44h40"
 
 
 def page(title: str, content: str) -> str:
     """A whole document."""
-    return (
-        '<!doctype html><html lang="en"><head><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width,initial-scale=1">'
-        f'<link rel="icon" href="{_ICON}"><title>{escape(title)} · Millpond</title><style>{STYLE}</style>'
-        f"</head><body><main>{content}</main></body></html>\n"
-    )
-
-
-def section(title: str, *parts: Any) -> Html:
-    """A part of the page under a heading."""
-    name = title.lower().replace(" ", "-")
-    return Html(
-        f'<section aria-labelledby="{escape(name)}"><h2 id="{escape(name)}">{escape(title)}</h2>'
-        f"{join(parts)}</section>"
-    )
+    return document(title, content, style=STYLE, strokes=_STROKES)
 
 
 def heading(title: str) -> Html:
@@ -142,11 +90,6 @@ def heading(title: str) -> Html:
 def paragraph(*parts: Any, kind: str = "") -> Html:
     """A paragraph; its kind is ``soft``, ``small``, ``note``, or several of them."""
     return Html(f'<p class="{kind}">{join(parts)}</p>' if kind else f"<p>{join(parts)}</p>")
-
-
-def code(text: str) -> Html:
-    """A command to type, or a name."""
-    return Html(f"<code>{escape(text)}</code>")
 
 
 def badge(word: str, kind: str = "") -> Html:

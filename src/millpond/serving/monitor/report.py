@@ -7,20 +7,11 @@ from urllib.parse import quote
 
 from starlette.responses import Response
 
+from millpond.markup import Html, code, html, join, policy, section
 from millpond.model.errors import MillpondError
 from millpond.serving.monitor import findings, sections
 from millpond.serving.monitor.columns import label
-from millpond.serving.monitor.markup import (
-    Html,
-    code,
-    html,
-    join,
-    page,
-    paragraph,
-    policy,
-    section,
-    table,
-)
+from millpond.serving.monitor.markup import STYLE, page, paragraph, table
 from millpond.serving.monitor.plots import PLOT_STYLE, Plot, heat, latencies, scatter, sheet
 from millpond.serving.monitor.questions import BadQuestion, Query, Questions
 
@@ -113,4 +104,4 @@ def comparison_plots(found: dict[str, Any]) -> list[Plot]:
 
 
 def _shown(title: str, content: str, status: int = 200) -> Response:
-    return Response(page(title, content), status, media_type="text/html", headers=policy())
+    return Response(page(title, content), status, media_type="text/html", headers=policy(STYLE))

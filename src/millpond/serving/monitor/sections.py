@@ -5,22 +5,9 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from millpond.markup import Html, code, html, join, section
 from millpond.serving.monitor import plots
-from millpond.serving.monitor.markup import (
-    Html,
-    badge,
-    code,
-    facts,
-    figures,
-    html,
-    join,
-    moment,
-    number,
-    paragraph,
-    section,
-    share,
-    table,
-)
+from millpond.serving.monitor.markup import badge, facts, figures, moment, number, paragraph, share, table
 
 Data = dict[str, Any]
 _GAPS = {
